@@ -1,0 +1,59 @@
+"""Grad modes: whether operations are recorded, per thread and restored whatever happens."""
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ContextDecorator
+from typing import Any
+
+from tinyseq.scope import state
+
+
+class no_grad(ContextDecorator):
+    """Inside, nothing is recorded: `with ts.no_grad(): ...` or `@ts.no_grad()`."""
+
+    mode = False
+
+    def __init__(self) -> None:
+        self.before: list[bool] = []
+
+    def _recreate_cm(self) -> no_grad:  # one for each decorated call: they may run in many threads
+        return type(self)()
+
+    def __enter__(self) -> no_grad:
+        self.before.append(state.grad)
+        state.grad = self.mode
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        state.grad = self.before.pop()
+
+
+class enable_grad(no_grad):
+    """Inside, operations are recorded again, also within `no_grad`."""
+
+    mode = True
+
+
+class set_grad_enabled:
+    """Record operations or not, from now on or as a context; per thread, restored on exit."""
+
+    def __init__(self, mode: bool) -> None:
+        self.before = state.grad
+        self.mode = state.grad = bool(mode)
+
+    def __enter__(self) -> set_grad_enabled:
+        state.grad = self.mode
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        state.grad = self.before
+
+    def __call__(self, function: Callable) -> Callable:
+        """As a decorator: it changes nothing now, and its mode holds inside each call."""
+        state.grad = self.before
+        return (enable_grad() if self.mode else no_grad())(function)
+
+
+def is_grad_enabled() -> bool:
+    """Whether operations are recorded in this thread now."""
+    return state.grad

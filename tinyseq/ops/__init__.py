@@ -1,0 +1,104 @@
+"""All operations; and the one visible table of what they lend to Tensor as methods."""
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tinyseq.op import OPS, Op
+from tinyseq.ops.activation import exp, log, relu, sigmoid, tanh
+from tinyseq.ops.arithmetic import COMPARISONS, add, div, mul, neg, pow, sqrt, sub, where
+from tinyseq.ops.index import (cat, chunk, embedding, getitem, index_into, narrow, put, split,
+                               stack)
+from tinyseq.ops.loss import cross_entropy, mse_loss, nll_loss
+from tinyseq.ops.matmul import linear, matmul
+from tinyseq.ops.noise import dropout, generator, manual_seed, rand, randint, randn
+from tinyseq.ops.reduce import amax, log_softmax, logsumexp, max, mean, softmax, sum
+from tinyseq.ops.shape import (astype, expand, flatten, permute, reshape, squeeze, transpose,
+                               unsqueeze)
+from tinyseq.tensor import Tensor, wrap
+from tinyseq.walk import backward
+
+__all__ = [
+    "OPS", "Op", "add", "amax", "cat", "chunk", "clone", "cross_entropy", "div", "dropout",
+    "embedding", "exp", "expand", "flatten", "generator", "getitem", "linear", "log",
+    "log_softmax", "logsumexp", "manual_seed", "matmul", "max", "mean", "mse_loss", "mul",
+    "narrow", "neg", "nll_loss", "permute", "pow", "put", "rand", "randint", "randn", "relu",
+    "reshape", "sigmoid", "softmax", "split", "sqrt", "squeeze", "stack", "sub", "sum", "tanh",
+    "transpose", "unsqueeze", "where"]
+
+
+def reflected(call: Any) -> Any:
+    """`b - a` for the operator that Python asks as a.__rsub__(b)."""
+    return lambda a, b: call(b, a)
+
+
+def in_place(name: str, ufunc: np.ufunc) -> Any:
+    """add_, mul_ ...: on the tensor's own storage, counted, refused on recorded tensors."""
+    def change(self: Tensor, other: Any) -> Tensor:
+        value = other.array if isinstance(other, Tensor) else other
+        return self.change(name, lambda a: ufunc(a, value, out=a, casting="same_kind"), other)
+    return change
+
+
+def to(x: Tensor, dtype: Any) -> Tensor:
+    """The same values in another dtype; recorded between floating point ones."""
+    wanted = np.dtype(dtype)
+    if wanted == x.dtype:
+        return x
+    return astype(x, dtype=wanted) if wanted.kind == "f" else wrap(x.array.astype(wanted))
+
+
+def clone(x: Tensor) -> Tensor:
+    """A copy with a history of its own."""
+    return reshape(wrap(x.array.copy()), x.shape) if not x.requires_grad else mul(x, 1.0)
+
+
+METHODS: dict[str, Any] = {
+    "backward": backward,
+    "__add__": add, "__radd__": reflected(add), "__sub__": sub, "__rsub__": reflected(sub),
+    "__mul__": mul, "__rmul__": reflected(mul), "__truediv__": div,
+    "__rtruediv__": reflected(div), "__neg__": neg, "__pow__": pow, "__matmul__": matmul,
+    "__rmatmul__": reflected(matmul), "__getitem__": index_into, **COMPARISONS,
+    "__iadd__": in_place("+=", np.add), "__isub__": in_place("-=", np.subtract),
+    "__imul__": in_place("*=", np.multiply), "__itruediv__": in_place("/=", np.true_divide),
+    "add_": in_place("add_", np.add), "sub_": in_place("sub_", np.subtract),
+    "mul_": in_place("mul_", np.multiply), "div_": in_place("div_", np.true_divide),
+    "add": add, "sub": sub, "mul": mul, "div": div, "neg": neg, "pow": pow, "exp": exp, "log": log,
+    "tanh": tanh, "sigmoid": sigmoid, "relu": relu, "sqrt": sqrt, "matmul": matmul, "mm": matmul,
+    "sum": sum, "mean": mean, "max": max, "amax": amax, "logsumexp": logsumexp,
+    "softmax": softmax, "log_softmax": log_softmax, "reshape": reshape, "view": reshape,
+    "transpose": transpose, "permute": permute, "squeeze": squeeze, "unsqueeze": unsqueeze,
+    "flatten": flatten, "expand": lambda x, *shape: expand(
+        x, shape=tuple(shape[0]) if not isinstance(shape[0], int) else shape),
+    "split": split, "chunk": chunk, "narrow": narrow, "to": to, "clone": clone,
+    "float": lambda x: to(x, np.float32), "double": lambda x: to(x, np.float64),
+    "long": lambda x: to(x, np.int64),
+    "T": property(lambda x: transpose(x, 0, 1) if x.ndim == 2 else x),
+    "mT": property(lambda x: transpose(x, -1, -2)),
+    "all": lambda x: wrap(np.all(x.array)), "any": lambda x: wrap(np.any(x.array)),
+    "argmax": lambda x, dim=None: wrap(np.asarray(np.argmax(x.array, axis=dim))),
+}
+
+UFUNCS = {np.add: add, np.subtract: sub, np.multiply: mul, np.true_divide: div,
+          np.matmul: matmul}
+
+
+def array_ufunc(self: Tensor, ufunc: np.ufunc, method: str, *operands: Any, **more: Any) -> Any:
+    """A numpy array on the left of an operator is recorded; any other ufunc is refused, loudly."""
+    if ufunc in UFUNCS and method == "__call__" and not more:
+        return UFUNCS[ufunc](*[wrap(t) if isinstance(t, np.ndarray) else t for t in operands])
+    raise TypeError(f"numpy's {ufunc.__name__} would drop a Tensor's history in silence: use "
+                    f"ts.{ufunc.__name__}, or t.detach().numpy() to drop it on purpose")
+
+
+def array_function(self: Tensor, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
+    """No numpy function takes a Tensor silently."""
+    raise TypeError(f"numpy's {function.__name__} would drop a Tensor's history in silence: use "
+                    f"ts.{function.__name__}, or t.detach().numpy() to drop it on purpose")
+
+
+for _name, _method in METHODS.items():
+    setattr(Tensor, _name, _method)
+setattr(Tensor, "__array_ufunc__", array_ufunc)
+setattr(Tensor, "__array_function__", array_function)
