@@ -1,4 +1,4 @@
-"""Backward: accumulation, release, what was changed in place, modes, threads, and numbers at the edge."""
+"""Backward: accumulation, release, changes in place, modes, threads, numbers at the edge."""
 from __future__ import annotations
 
 import copy
@@ -22,7 +22,7 @@ def one(value):
     return ts.tensor(np.float64(value), requires_grad=True)
 
 
-# -- accumulation and aliasing ----------------------------------------------------------------------
+# -- accumulation and aliasing ------------------------------------------------------------
 def test_gradients_accumulate_until_they_are_set_to_none():
     x = leaf(1.0, 2.0)
     for k in (1, 2, 3):
@@ -73,7 +73,7 @@ def test_a_leaf_is_its_own_root():
     assert x.grad.item() == 1.0
 
 
-# -- what backward starts from ------------------------------------------------------------------------
+# -- what backward starts from ------------------------------------------------------------
 def test_only_a_scalar_needs_no_gradient():
     x = leaf(1.0, 2.0, 3.0)
     with pytest.raises(RuntimeError, match=r"only for scalar outputs.*\(3,\)"):
@@ -95,7 +95,7 @@ def test_without_history_there_is_nothing_to_differentiate():
             t.backward()
 
 
-# -- the freed graph ------------------------------------------------------------------------------------
+# -- the freed graph ----------------------------------------------------------------------
 def test_a_second_backward_is_refused_and_changes_nothing():
     x = leaf(2.0, 3.0)
     with ts.scope("twice"):
@@ -150,11 +150,12 @@ def test_hidden_state_carried_over_without_detach():
         h.sum().backward()
 
 
-# -- changed in place -------------------------------------------------------------------------------------
+# -- changed in place ---------------------------------------------------------------------
 CHANGES = {
     "copy_": lambda t: t.copy_(np.full(2, 10.0)),
     "index assignment": lambda t: t.__setitem__(0, 10.0),
-    "fill_": lambda t: t.fill_(10.0), "add_": lambda t: t.add_(1.0), "+=": lambda t: t.__iadd__(9.0),
+    "fill_": lambda t: t.fill_(10.0), "add_": lambda t: t.add_(1.0),
+    "+=": lambda t: t.__iadd__(9.0),
     "mul_": lambda t: t.data.mul_(2.0), "-=": lambda t: setattr(t, "data", t.data.__isub__(1.0)),
     "zero_": lambda t: t.detach().zero_()}
 
@@ -209,7 +210,7 @@ def test_changing_what_nobody_saved_is_no_error():
     assert x.grad.tolist() == [5, 5]
 
 
-# -- detach, no_grad, requires_grad -------------------------------------------------------------------------
+# -- detach, no_grad, requires_grad -------------------------------------------------------
 def test_detach_cuts_one_branch():
     x = leaf(2.0)
     (x * x.detach() + ts.exp(x.detach()) + 3 * x).sum().backward()
@@ -362,7 +363,7 @@ def test_a_rule_that_fails_changes_nothing():
     loss = (ts.tanh(x * w) * w).sum()
     rules, plans = ts.OPS["tanh"].rules, ts.OPS["tanh"].plans
     for wrong, said in ((lambda gy, y: 1 / 0, "division"),
-                        (lambda gy, y: gy[:1, None, None] * np.ones(5), r"tanh.*\(2,\).*\(1, 1, 5\)"),
+                        (lambda gy, y: np.ones((1, 1, 5)), r"tanh.*\(2,\).*\(1, 1, 5\)"),
                         (lambda gy, y: np.ones(3), r"tanh.*\(2,\).*\(3,\)"),
                         (lambda gy, y: None, "tanh.*None")):
         ts.OPS["tanh"].rules, ts.OPS["tanh"].plans = [wrong], {}
@@ -378,7 +379,7 @@ def test_a_rule_that_fails_changes_nothing():
     assert x.grad is not None
 
 
-# -- keep -----------------------------------------------------------------------------------------------------
+# -- keep ---------------------------------------------------------------------------------
 def test_keep_keeps_what_matches_and_nothing_else():
     x = leaf(1.0, 2.0)
     with ts.scope("a"):
@@ -409,7 +410,7 @@ def test_keep_is_asked_for_anew_each_time():
         node.grad
 
 
-# -- gradients of gradients --------------------------------------------------------------------------------------
+# -- gradients of gradients ---------------------------------------------------------------
 def slope(y, x):
     """dy/dx as a tensor with a history."""
     return differentiate([y], [ts.ones_like(y)], None, True)[x]
@@ -449,8 +450,9 @@ def test_create_graph_leaves_a_gradient_with_a_history():
 
 def test_create_graph_in_float32_stays_float32():
     x = leaf(0.5, 2.0, dtype="float32")
-    for f in (ts.tanh, ts.sigmoid, ts.relu, ts.exp, ts.log, ts.sqrt, lambda v: v ** 3, lambda v: 1 / v,
-              lambda v: ts.logsumexp(v, 0), lambda v: ts.log_softmax(v, 0), lambda v: v.amax(0)):
+    for f in (ts.tanh, ts.sigmoid, ts.relu, ts.exp, ts.log, ts.sqrt, lambda v: v ** 3,
+              lambda v: 1 / v, lambda v: ts.logsumexp(v, 0),
+              lambda v: ts.log_softmax(v, 0), lambda v: v.amax(0)):
         y = f(x)
         g = differentiate([y], [ts.ones_like(y)], None, True)[x]
         assert g.dtype == np.float32
@@ -464,7 +466,7 @@ def test_create_graph_under_no_grad_still_records():
     assert g.item() == 27 and slope(g, x).item() == 18
 
 
-# -- threads ------------------------------------------------------------------------------------------------------
+# -- threads ------------------------------------------------------------------------------
 def test_four_threads_share_a_leaf():
     x, failures = leaf(1.0, -2.0), []
 
@@ -483,7 +485,7 @@ def test_four_threads_share_a_leaf():
     assert not failures and x.grad.tolist() == [800, 800]
 
 
-# -- numbers at the edge: the conventions are torch's -----------------------------------------------------------------
+# -- numbers at the edge: the conventions are torch's -------------------------------------
 @pytest.fixture
 def strict():
     """Any warning is a failure."""
@@ -537,7 +539,7 @@ def test_nan_stays_nan_and_takes_the_gradient(strict):
 def test_where_does_not_hide_a_nan_of_the_branch_not_taken(strict):
     """As in torch: 0 * inf is nan; the double where is the cure."""
     (found,) = gradient(lambda x: ts.where(x > 0, ts.log(x), 0.0), 0.0)
-    assert np.isnan(found) or found == 0.0
+    assert np.isnan(found)
     safe = gradient(lambda x: ts.where(x > 0, ts.log(ts.where(x > 0, x, 1.0)), 0.0), 0.0, 2.0)
     assert safe == [0, 0.5]
 
@@ -594,7 +596,7 @@ def test_ieee_and_no_exception(strict):
 
 def test_dropout_at_the_edges(strict):
     x = leaf(1.0, np.inf, np.nan, -2.0)
-    assert dropout(x, 0.0) is x or dropout(x, 0.0).array.tobytes() == x.array.tobytes()
+    assert dropout(x, 0.0).array.tobytes() == x.array.tobytes()
     assert dropout(x, 0.5, training=False).array.tobytes() == x.array.tobytes()
     y = dropout(x, 1.0)
     assert y.tolist() == [0, 0, 0, 0]

@@ -118,7 +118,7 @@ def test_second_derivatives_of_a_deep_chain():
     """)
 
 
-# -- no cycles ----------------------------------------------------------------------------------------
+# -- no cycles ----------------------------------------------------------------------------
 def losses():
     """Graphs of every kind: plain, indexed, reduced, joined, unrolled at each detail."""
     x = leaf(0.3, 0.2, 0.1)
@@ -128,7 +128,8 @@ def losses():
     rng = np.random.default_rng(0)
     for detail in ("gates", "steps", "layers"):
         v = ts.tensor(rng.normal(size=(3, 2, 4)), requires_grad=True)
-        w = [ts.tensor(rng.normal(size=s), requires_grad=True) for s in ((5, 4), (5, 5), (5,), (5,))]
+        w = [ts.tensor(rng.normal(size=s), requires_grad=True)
+             for s in ((5, 4), (5, 5), (5,), (5,))]
 
         def unrolled(detail=detail, v=v, w=w):
             with ts.detail(detail):
@@ -192,7 +193,7 @@ def test_a_failed_forward_and_a_failed_backward_leave_no_cycle(uncollected):
     assert [ref for ref in nodes if ref() is not None] == []
 
 
-# -- release ----------------------------------------------------------------------------------------------
+# -- release ------------------------------------------------------------------------------
 def test_saved_arrays_are_released_while_the_loss_lives(uncollected):
     x = ts.tensor(np.zeros(1000), requires_grad=True)
     held: list[weakref.ref] = []
@@ -236,8 +237,8 @@ def test_an_operation_that_needs_nothing_keeps_nothing(uncollected):
     assert inner() is None and loss.requires_grad
 
 
-# -- work is linear -----------------------------------------------------------------------------------------
-def count(make, monkeypatch) -> int:
+# -- work is linear -----------------------------------------------------------------------
+def count(make) -> int:
     """How many contributions the walk hands on."""
     calls = []
     loss = make()
@@ -245,7 +246,7 @@ def count(make, monkeypatch) -> int:
     return len(calls)
 
 
-def test_one_leaf_used_n_times_is_n_contributions(monkeypatch):
+def test_one_leaf_used_n_times_is_n_contributions():
     x = leaf(1.0)
 
     def chain(n):
@@ -267,9 +268,9 @@ def test_one_leaf_used_n_times_is_n_contributions(monkeypatch):
         return level[0].sum()
 
     for n in (64, 128, 1024):
-        assert count(lambda: chain(n), monkeypatch) == 2 * n + 1
-        assert count(lambda: ladder(n), monkeypatch) == 3 * n + 1
-        assert count(lambda: tree(n), monkeypatch) == n + 2 * (n - 1) + 1
+        assert count(lambda: chain(n)) == 2 * n + 1
+        assert count(lambda: ladder(n)) == 3 * n + 1
+        assert count(lambda: tree(n)) == n + 2 * (n - 1) + 1
     ladder(1000).backward()
     assert x.grad.tolist() == [1.0]  # 2^1000 paths, walked once
 

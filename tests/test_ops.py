@@ -1,4 +1,4 @@
-"""Every declared operation over its own samples: values, derivatives of both orders, and manners."""
+"""Every declared operation over its own samples: values, derivatives of both orders, manners."""
 from __future__ import annotations
 
 import doctest
@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 from hypothesis import given, settings
-from hypothesis import strategies as st
 from hypothesis.extra.numpy import mutually_broadcastable_shapes
 
 import tinyseq as ts
 from tinyseq.errors import DeclarationError
-from tinyseq.op import OPS, Op, Sample, elementwise, real, structural
+from tinyseq.op import OPS, Op, elementwise, structural
+from tinyseq.samples import Sample, real
 from tinyseq.tensor import wrap
 from tinyseq.walk import differentiate
 
@@ -44,7 +44,7 @@ def test_every_operation_has_a_caller_that_carries_its_text():
         assert CALL[name].__doc__ == OPS[name].doc and CALL[name].__name__ == name
 
 
-# -- drawing a sample -----------------------------------------------------------------------------
+# -- drawing a sample ---------------------------------------------------------------------
 def drawn(name: str, k: int, dtype: Any = np.float64) -> tuple[list[np.ndarray], dict[str, Any]]:
     """One set of inputs and attributes; an input without a rule is a condition."""
     op, sample = OPS[name], OPS[name].samples[k]
@@ -75,7 +75,7 @@ def result_of(name: str, values: list[np.ndarray], attrs: dict) -> np.ndarray:
     return np.array(OPS[name].forward(*values, **attrs))
 
 
-# -- the rule of the gradient check -----------------------------------------------------------------
+# -- the rule of the gradient check -------------------------------------------------------
 def compare(gradient: np.ndarray, f: Callable[[np.ndarray], np.ndarray], x: np.ndarray,
             g: np.ndarray) -> None:
     """|a - n| <= 1e-6 |n| + 1e-8 S, element by element, S = sum |g| |J|: no absolute floor."""
@@ -179,7 +179,7 @@ def test_second_order_against_differences_of_the_first(name, k):
             differences = [total(n, leaf.array + d) for d in (1e-3, -1e-3)]
             if np.any(second[leaf]) or not np.allclose(*differences, rtol=1e-9, atol=1e-12):
                 compare(second[leaf], lambda m, n=n: total(n, m), leaf.array, ones)
-        elif leaf.requires_grad:  # the rule does not read it: the first gradient cannot depend on it
+        elif leaf.requires_grad:  # no rule reads it: the first gradient cannot depend on it
             moved = leaf.array * 1.001
             np.testing.assert_array_equal(total(n, moved), total(n, leaf.array))
 
@@ -196,9 +196,8 @@ def test_second_derivatives_are_not_all_zero():
             second = differentiate(roots, [cotangent(g.shape) for g in roots], None, False)
             if any(np.abs(g).max() > 1e-3 for g in second.values()):
                 curved.append(name)
-    assert set(curved) == {"mul", "div", "pow", "sqrt", "exp", "log", "tanh", "sigmoid", "matmul",
-                           "linear", "logsumexp", "log_softmax"} & set(NAMES) | set(curved)
-    assert len(set(curved)) >= 12
+    assert set(curved) >= {"mul", "div", "pow", "sqrt", "exp", "log", "tanh", "sigmoid", "matmul",
+                           "linear", "logsumexp", "log_softmax"}
 
 
 @each_sample
@@ -213,7 +212,7 @@ def test_backward_is_linear_in_the_cotangent_and_zero_for_zero(name, k):
         assert not np.any(zero)
 
 
-# -- values ---------------------------------------------------------------------------------------
+# -- values -------------------------------------------------------------------------------
 def joined(*xs, dim):
     y = np.empty([sum(x.shape[d] for x in xs) if d == dim else n
                   for d, n in enumerate(xs[0].shape)])
@@ -274,7 +273,7 @@ def test_value_against_numpy(name, k):
     np.testing.assert_array_equal(arrays, y.array)
 
 
-# -- manners --------------------------------------------------------------------------------------
+# -- manners ------------------------------------------------------------------------------
 @each_sample
 def test_float32_stays_float32(name, k):
     values, attrs = drawn(name, k, np.float32)
@@ -350,7 +349,8 @@ def test_elementwise_on_empty_shapes(name, shape):
 
 
 EMPTY = {
-    "sum all": (lambda x: ts.sum(x), (0, 3), ()), "sum axis": (lambda x: ts.sum(x, 0), (0, 3), (3,)),
+    "sum all": (lambda x: ts.sum(x), (0, 3), ()),
+    "sum axis": (lambda x: ts.sum(x, 0), (0, 3), (3,)),
     "sum other": (lambda x: ts.sum(x, 1), (0, 3), (0,)),
     "amax": (lambda x: x.amax(1), (0, 3), (0,)),
     "logsumexp": (lambda x: ts.logsumexp(x, 1), (0, 3), (0,)),
@@ -380,7 +380,7 @@ def test_structural_on_empty_shapes(case):
         assert not gradient.any()
 
 
-# -- declarations -----------------------------------------------------------------------------------
+# -- declarations -------------------------------------------------------------------------
 @pytest.mark.parametrize("name", NAMES)
 def test_docstring_says_equation_shapes_example(name):
     doc = OPS[name].doc

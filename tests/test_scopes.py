@@ -1,4 +1,4 @@
-"""Scopes: interned paths, what they know of time, layer, direction and gate, globs, and threads."""
+"""Scopes: interned paths that know time, layer, direction and gate; globs; threads."""
 from __future__ import annotations
 
 import threading
@@ -23,10 +23,11 @@ def leaf(*values):
     return ts.tensor(np.array(values, "float64"), requires_grad=True)
 
 
-# -- paths ------------------------------------------------------------------------------------------
+# -- paths --------------------------------------------------------------------------------
 def test_one_path_is_one_object():
     assert path("a", "b") is path("a", "b") and path("a", "b") is not path("b", "a")
-    assert str(path("a", "b", "c")) == "a/b/c" and str(ROOT) == "" and repr(path("a")) == "Scope('a')"
+    assert str(path("a", "b", "c")) == "a/b/c" and str(ROOT) == ""
+    assert repr(path("a")) == "Scope('a')"
     assert path("a").child("b").parent is path("a")
 
 
@@ -51,7 +52,7 @@ def test_time_layer_direction_and_gate_are_read_off_the_names():
     assert (inner.layer, inner.direction, inner.time) == (3, "rev", 9)
 
 
-# -- globs --------------------------------------------------------------------------------------------
+# -- globs --------------------------------------------------------------------------------
 @pytest.mark.parametrize("glob,yes,no", [
     ("**/t=*/f", ["t=0/f", "l0.fwd/t=3/f", "a/b/t=12/f"], ["f", "t=0/g", "t=0/f/mul", "xt=0/f"]),
     ("l0.fwd/t=*/f", ["l0.fwd/t=3/f"], ["a/l0.fwd/t=3/f", "l0xfwd/t=3/f", "l0.fwd/t=3/a/f"]),
@@ -67,7 +68,7 @@ def test_globs(glob, yes, no):
         assert not path(*text.split("/")).matches(glob), text
 
 
-# -- entering and leaving --------------------------------------------------------------------------------
+# -- entering and leaving -----------------------------------------------------------------
 def test_nesting_names_what_is_recorded_inside():
     x = leaf(1.0)
     with ts.scope("outer") as outer:
@@ -143,7 +144,7 @@ def test_threads_intern_one_object():
         assert len({id(row[k]) for row in found}) == 1
 
 
-# -- backward -------------------------------------------------------------------------------------------------
+# -- backward -----------------------------------------------------------------------------
 def test_backward_inherits_the_scope_of_the_forward_node():
     x = leaf(0.5)
     with ts.scope("a"):
@@ -169,7 +170,7 @@ def test_a_failed_backward_restores_the_scope():
     assert state.scope is ROOT
 
 
-# -- steps and gates --------------------------------------------------------------------------------------------
+# -- steps and gates ----------------------------------------------------------------------
 def test_every_step_and_gate_of_a_cell_has_a_scope():
     T, N, I, H = 3, 2, 4, 5
     x, h = ts.tensor(np.ones((T, N, I))), ts.zeros(N, H, dtype="float64")

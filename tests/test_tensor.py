@@ -17,7 +17,7 @@ def leaf(*values, dtype="float64"):
     return ts.tensor(np.array(values, dtype), requires_grad=True)
 
 
-# -- construction -----------------------------------------------------------------------------------
+# -- construction -------------------------------------------------------------------------
 @pytest.mark.parametrize("dtype", ["int64", "int32", "uint8", "bool"])
 def test_only_floats_can_require_a_gradient(dtype):
     with pytest.raises(RuntimeError, match=f"only Tensors of floating point dtype.*{dtype}"):
@@ -38,9 +38,9 @@ def test_the_constructor_copies_and_from_numpy_shares():
 
 
 @pytest.mark.parametrize("data,where", [([[1, 2], [3]], r"\[1\] has length 1, expected length 2"),
-                                        ([[1], [2], [3, 4]], r"\[2\] has length 2, expected length 1"),
-                                        ([1, [2, 3]], r"\[1\]"),
-                                        ([[[1, 2], [3, 4]], [[5, 6], [7]]], r"\[1\]\[1\].* 1.* 2")])
+                                        ([[1], [2], [3, 4]], r"\[2\] has length 2, .* length 1"),
+                                        ([1, [2, 3]], r"\[1\] has length 2, .* number"),
+                                        ([[[1, 2], [3]], [[5, 6], [7]]], r"\[0\]\[1\].* 1.* 2")])
 def test_ragged_lists_are_refused_with_the_place(data, where):
     with pytest.raises(ValueError, match=where):
         ts.tensor(data)
@@ -51,8 +51,8 @@ def test_ragged_lists_are_refused_with_the_place(data, where):
     ((k for k in range(3)), "generator"), (b"ab", "bytes"), ({1, 2}, "set"), (object(), "object"),
     (range(3).__iter__(), "iterator"), ([1, "a"], "<U|str"), ([1, None], "object|NoneType"),
     (1j, "complex128"), (np.array([1j]), "complex128"), (np.ones(2, "f2"), "float16"),
-    (np.ones(2, np.longdouble), "float128|longdouble|float96"), (np.array(["2020"], "M8[Y]"), "datetime"),
-    (np.zeros(2, "i4,f4"), "f0")])
+    (np.ones(2, np.longdouble), "float128|longdouble|float96"),
+    (np.array(["2020"], "M8[Y]"), "datetime"), (np.zeros(2, "i4,f4"), "f0")])
 def test_what_is_not_supported_is_named(data, name):
     with pytest.raises(TypeError, match=name):
         ts.tensor(data)
@@ -117,7 +117,7 @@ def test_lists_of_numbers_become_the_default_dtype():
         ts.set_default_dtype("int64")
 
 
-# -- shapes that do not fit ---------------------------------------------------------------------------
+# -- shapes that do not fit ---------------------------------------------------------------
 @pytest.mark.parametrize("name", ["add", "sub", "mul", "div"])
 def test_shapes_that_do_not_broadcast(name):
     for a, b, axis in (((3,), (4,), 0), ((2, 3), (4,), 1), ((2, 3), (4, 3), 0),
@@ -180,7 +180,7 @@ def test_the_same_tensor_twice():
     np.testing.assert_array_equal(x.grad.array, ones @ a.T + a.T @ ones)
 
 
-# -- indexing -----------------------------------------------------------------------------------------
+# -- indexing -----------------------------------------------------------------------------
 def test_repeated_indices_add_up():
     x = leaf(1.0, 2.0, 3.0)
     x[[0, 0, 1]].sum().backward()
@@ -246,7 +246,7 @@ def test_a_gradient_through_a_scalar_index_of_a_matrix_row():
     assert x.grad.tolist() == [[0, 0], [1, 1], [2, 2]]
 
 
-# -- shape operations ---------------------------------------------------------------------------------
+# -- shape operations ---------------------------------------------------------------------
 def test_shape_arguments_are_refused_with_axis_and_size():
     x = ts.ones(3, 4)
     for call, said in (
@@ -302,7 +302,7 @@ def test_cat_promotes_and_gives_each_piece_a_gradient_of_its_own_dtype():
     assert a.grad.tolist() == [3] and b.grad.tolist() == [5]
 
 
-# -- numpy beside a tensor ------------------------------------------------------------------------------
+# -- numpy beside a tensor ----------------------------------------------------------------
 def test_arrays_on_the_left_are_recorded():
     t = leaf(1.0, 2.0, 3.0)
     for call, slope in ((lambda: np.ones(3) * t, 1), (lambda: np.float64(2) * t, 2),
@@ -341,7 +341,7 @@ def test_the_numpy_view_is_read_only():
     assert view.tolist() == [3, 2]
 
 
-# -- dtypes ---------------------------------------------------------------------------------------------
+# -- dtypes -------------------------------------------------------------------------------
 def test_mixed_dtypes_promote_and_the_gradient_comes_back_in_the_leafs():
     for shape in ((3,), ()):
         a = ts.tensor(np.ones(shape, "f4"), requires_grad=True)
@@ -353,8 +353,8 @@ def test_mixed_dtypes_promote_and_the_gradient_comes_back_in_the_leafs():
         assert a.grad.shape == shape and np.all(a.grad.array == 2)
 
 
-# torch 2.13's result dtype of left * right, one row for each left and one letter for each right dtype,
-# both in the order bool, int64, float32, float64 (b, i, f, d)
+# torch 2.13's result dtype of left * right: one word for each left and one letter for each right
+# dtype, both in the order bool, int64, float32, float64 (b, i, f, d)
 TABLE = {
     ("tensor", "tensor"): "bifd iifd fffd dddd", ("tensor", "0-d"): "bifd iifd ffff dddd",
     ("tensor", "python"): "biff iiff ffff dddd", ("tensor", "numpy"): "fiff fiff ffff dddd",
@@ -376,7 +376,7 @@ def test_promotion_is_torchs(call, left, right):
     for a, row in zip(DTYPES, TABLE[left, right].split()):
         for b, letter in zip(DTYPES, row):
             wanted = LETTERS[letter]
-            if right == "numpy" and b == "bool":  # torch reads np.bool_ as a float; here: as a bool
+            if right == "numpy" and b == "bool":  # torch reads np.bool_ as a float, here as a bool
                 wanted = LETTERS[TABLE[left, "python"].split()[DTYPES.index(a)][0]]
             assert call(beside(left, a), beside(right, b)).dtype == wanted, (a, b)
             assert call(beside(right, b), beside(left, a)).dtype == wanted, (b, a)
@@ -405,7 +405,7 @@ def test_what_is_no_operand_is_refused():
             ts.ones(2) * wrong
 
 
-# -- as Python's own values -----------------------------------------------------------------------------
+# -- as Python's own values ---------------------------------------------------------------
 def test_truth_floats_and_iteration():
     t = ts.tensor([1.0, 2.0])
     with pytest.raises(ValueError, match=r"\(2,\)"):
@@ -426,7 +426,7 @@ def test_truth_floats_and_iteration():
         t.shpae
 
 
-# -- in place ---------------------------------------------------------------------------------------------
+# -- in place -----------------------------------------------------------------------------
 def test_in_place_is_in_place():
     t = ts.tensor([1.0, 2.0])
     same = t

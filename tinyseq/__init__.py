@@ -18,10 +18,11 @@ from tinyseq.ops import (OPS, add, amax, cat, chunk, clone, div, exp, flatten, l
                          rand, randint, randn, relu, reshape, sigmoid, softmax, split, sqrt,
                          squeeze, stack, sub, sum, tanh, transpose, unsqueeze, where)
 from tinyseq.scope import scope
-from tinyseq.mode import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
+from tinyseq.mode import detail, enable_grad, is_grad_enabled, no_grad, set_grad_enabled
 from tinyseq.tensor import Parameter, Tensor, wrap
 from tinyseq.equations import Cell, cell
-from tinyseq.unroll import Weights, detail, step, unroll
+from tinyseq.layer import Weights
+from tinyseq.unroll import step, unroll
 from tinyseq.workspace import release_workspaces
 
 __version__ = "0.1.0"
@@ -110,5 +111,4 @@ def __getattr__(name: str) -> Any:
 
 LATER = {"nn": "tinyseq.nn", "optim": "tinyseq.optim", "data": "tinyseq.data",
          "autograd": "tinyseq.autograd", "cells": "tinyseq.cells", "bptt": "tinyseq.bptt",
-         "save": "tinyseq.io:save", "load": "tinyseq.io:load", "draw": "tinyseq.sketch:draw",
-         "gradcheck": "tinyseq.gradcheck:gradcheck"}
+         "save": "tinyseq.io:save", "load": "tinyseq.io:load", "draw": "tinyseq.draw.record:draw"}

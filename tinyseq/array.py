@@ -23,9 +23,10 @@ def to_array(data: Any, dtype: Any = None) -> np.ndarray:
     except ValueError:
         name_ragged(data)
         raise
-    for found in (made.dtype, wanted or made.dtype):
-        if found.name not in DTYPES and (found is wanted or not wanted or found.kind not in "biuf"):
-            raise TypeError(f"dtype {found} is not supported; supported are {', '.join(DTYPES)}")
+    numbers = made.dtype.kind in "biuf"  # any of them may be converted, on demand
+    found = wanted if numbers and wanted is not None else made.dtype
+    if found.name not in DTYPES:
+        raise TypeError(f"dtype {found} is not supported; supported are {', '.join(DTYPES)}")
     if wanted is None and made.dtype == np.float64 and from_python:
         wanted = default_dtype()
     return made if wanted is None else made.astype(wanted, copy=False)

@@ -41,24 +41,30 @@ def grad(outputs: Tensors, inputs: Tensors, grad_outputs: Tensors = None,
             raise RuntimeError("One of the differentiated Tensors does not require grad: input "
                                f"{k} of shape {t.shape}; type t.requires_grad_() before it is "
                                "used")
-    cotangents = matching(grad_outputs, roots)
+    found = walk_to({t.node or t for t in wanted}, roots, matching(grad_outputs, roots),
+                    retain_graph, create_graph)
+    return tuple([result(found.get(t.node or t), t, k, allow_unused)
+                  for k, t in enumerate(wanted)])
+
+
+def walk_to(targets: set, roots: list[Tensor], cotangents: list, retain: bool | None,
+            graph: bool) -> dict[Any, Any]:
+    """The gradients of the targets, leaves and nodes; the walk ends where no target is left."""
     order = collect(root.node for root in roots if root.node is not None)
-    targets = {t.node or t for t in wanted}
     leading = between(order, targets)
     within = [node for node in order if node in targets and node in leading]
-    before = [node.keep for node in within]  # nodes passed on the way to further inputs
+    before = [node.keep for node in within]  # nodes passed on the way to further targets
     try:
         for node in within:
             node.keep = True
-        found = differentiate(roots, cotangents, retain_graph, create_graph,
+        found = differentiate(roots, cotangents, retain, graph,
                               stop=[node for node in order if node not in leading])
         found.update((node, node.gy) for node in within if node.gy is not None)
+        return found
     finally:
         for node, keep in zip(within, before):
             node.keep = keep
             node.gy = node.gy if keep else None
-    return tuple([result(found.get(t.node or t), t, k, allow_unused)
-                  for k, t in enumerate(wanted)])
 
 
 def between(order: list[Node], targets: set) -> set[Node]:

@@ -47,6 +47,7 @@ def promoted(a: np.ndarray, b: np.ndarray) -> np.dtype:
 
 # -- the callers, one per arity ----------------------------------------------------------
 def unary(op: Any) -> Callable:
+    """The caller of an elementwise operation of one input."""
     forward, record, tensor = op.forward, op.record, Tensor
 
     def call(x: Any) -> Any:
@@ -64,6 +65,7 @@ def unary(op: Any) -> Callable:
 
 
 def binary(op: Any) -> Callable:
+    """The caller of an elementwise operation of two inputs."""
     forward, record, tensor = op.forward, op.record, Tensor
 
     def call(a: Any, b: Any) -> Any:
@@ -141,4 +143,5 @@ def viewed(y: np.ndarray, x: Any) -> list | None:
 
 
 def shape_of(operand: Any) -> tuple[int, ...]:
+    """The shape of a tensor or array; of a plain number, ()."""
     return operand.shape if hasattr(operand, "shape") else ()

@@ -71,12 +71,14 @@ def complain(error: Exception, status: int, debug: bool) -> int:
 
 
 def run_study(given: argparse.Namespace) -> int:
+    """`tinyseq study`."""
     from tinyseq.study import run
     names = Options.__dataclass_fields__
     return run(Options(**{name: getattr(given, name) for name in names}))
 
 
 def run_doctor(given: argparse.Namespace) -> int:
+    """`tinyseq doctor`."""
     from tinyseq.doctor import examine
     print(examine())
     return 0

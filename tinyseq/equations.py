@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from tinyseq import rule
+from tinyseq import rule, typeset
 from tinyseq.errors import CellError
 from tinyseq.op import OPS
 
@@ -93,30 +93,7 @@ class Cell:
             >>> print(rnn_tanh.equations())
             h_next = tanh(x.h + h.h)
         """
-        if format == "text":
-            return "\n".join(f"{name} = {rule.text(tree)}" + (f"  # {note}" if note else "")
-                             for name, tree, note in self.written)
-        if format != "latex":
-            raise ValueError(f"format must be 'text' or 'latex', got {format!r}")
-        rows = [rf"{self.symbol(name)} &= {rule.latex(tree, self.symbol)}"
-                for name, tree, _ in self.written]
-        return "\\begin{aligned}\n" + " \\\\\n".join(rows) + "\n\\end{aligned}"
-
-    def symbol(self, name: str) -> str:
-        """A variable as a textbook writes it: h_t, c_{t-1}, W_{xi} x_t + b_{xi}."""
-        if "." in name:
-            operand, gate = name.split(".")
-            weight = "x" if operand == "x" else "h"
-            return rf"W_{{{weight}{gate}}} {self.symbol(operand)} + b_{{{weight}{gate}}}"
-        if name in self.states:
-            return rf"{self.states_letter(name)}_{{t-1}}"
-        if name in self.returns:
-            return rf"{self.states_letter(self.states[self.returns.index(name)])}_t"
-        return rf"{name.replace('_', '')}_t" if name not in self.vectors else rf"{name}"
-
-    @staticmethod
-    def states_letter(name: str) -> str:
-        return name.split("_")[0]
+        return typeset.equations(self, format)
 
 
 def cell(gates: str, *, vectors: str = "", source: str = "") -> Callable[[Callable], Cell]:

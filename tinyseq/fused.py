@@ -15,8 +15,8 @@ import numpy as np
 from tinyseq import kernels
 from tinyseq.emit import Emitter
 from tinyseq.equations import Cell, Product
-from tinyseq.graph import PORT, Node
-from tinyseq.layer import Parts, Weights
+from tinyseq.graph import Node
+from tinyseq.layer import PORT, Parts, Weights
 from tinyseq.op import OPS, Plan
 from tinyseq.ops import reshape
 from tinyseq.scope import births, state
@@ -79,7 +79,7 @@ class Fused:
         for first in p.states:
             run.states.append(np.empty((T + 1, *first.shape), dtype))
             run.states[-1][0] = first
-        np.matmul(p.x.reshape(T * N, I), p.ih.T, out=run.Wx.reshape(T * N, -1))
+        np.matmul(p.x.reshape(T * N, I), p.ih.T, out=run.Wx.reshape(T * N, p.ih.shape[0]))
         steps = self.step_work(p, run, H)
         for t in range(T):
             for work in steps:
@@ -211,7 +211,7 @@ class Fused:
         found: list[Callable[[], np.ndarray]] = [
             lambda: (flat_x @ p.ih).reshape(p.x.shape),
             *[lambda g=g: g for g in carries],
-            lambda: flat_x.T @ p.x.reshape(T * N, -1),
+            lambda: flat_x.T @ p.x.reshape(T * N, p.x.shape[-1]),
             lambda: self.hidden_weight(p, run, flat_h, H),
             lambda: flat_x.sum(axis=0), lambda: flat_h.sum(axis=0),
             *[lambda k=k: g_vectors[k] for k in range(len(p.vectors))],

@@ -62,19 +62,6 @@ class Node:
         return self.gy
 
 
-class Port:
-    """One output of a node with several: it only hands its gradient to its place."""
-
-    slot = True
-    name = "output"
-
-    def pull(self, node: Node, gy: Any, graph: bool) -> Iterator[tuple[int, Any]]:
-        yield 0, gy
-
-
-PORT = Port()
-
-
 def collect(roots: Iterable[Node], stop: frozenset[Node] = frozenset()) -> list[Node]:
     """Every node the roots were made from, newest first (which is a topological order).
 

@@ -1,11 +1,14 @@
 """What one recurrent layer in one direction is made of: parameters, and the arrays behind them."""
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from tinyseq.equations import Cell
+from tinyseq.errors import ShapeError
+from tinyseq.graph import Node
 from tinyseq.tensor import Tensor
 
 
@@ -53,3 +56,40 @@ class Parts(NamedTuple):
         return Parts(arrays[0], arrays[1:1 + S], ih, hh, zero if bx is None else bx,
                      zero if bh is None else bh,
                      np.array(vectors) if vectors else np.zeros((0, 1), ih.dtype), hr)
+
+
+class Port:
+    """One output of a node with several: it only hands its gradient to its place."""
+
+    slot = True
+    name = "output"
+
+    def pull(self, node: Node, gy: Any, graph: bool) -> Iterator[tuple[int, Any]]:
+        yield 0, gy
+
+
+PORT = Port()
+
+
+def check_sizes(cell: Cell, x: Tensor, states: tuple[Tensor, ...], weights: Weights) -> None:
+    """Refuse sizes that do not fit, before anything is computed."""
+    (rows, inputs), K = weights.ih.shape, len(cell.gates)
+    H = rows // K
+    if x.ndim != 3 or x.shape[-1] != inputs:
+        raise ShapeError(f"cell {cell.name!r}: x must be (T, N, {inputs}), got {x.shape}")
+    if x.shape[0] == 0:
+        raise RuntimeError("Expected sequence length to be larger than 0 in RNN")
+    if len(states) != len(cell.states):
+        raise ShapeError(f"cell {cell.name!r}: expected {len(cell.states)} states "
+                         f"({', '.join(cell.states)}), got {len(states)}")
+    P = H if weights.hr is None else weights.hr.shape[0]
+    for k, (name, s) in enumerate(zip(cell.states, states)):
+        wanted = (x.shape[1], H if k else P)
+        if s.shape != wanted:
+            raise ShapeError(f"cell {cell.name!r}: state {name!r} must be {wanted}, got {s.shape}")
+    if weights.hh.shape != (K * H, P):
+        raise ShapeError(f"cell {cell.name!r}: weight_hh must be ({K * H}, {P}), "
+                         f"got {weights.hh.shape}")
+    if len(weights.vectors) != len(cell.vectors):
+        raise ShapeError(f"cell {cell.name!r}: expected {len(cell.vectors)} vectors "
+                         f"({', '.join(cell.vectors)}), got {len(weights.vectors)}")

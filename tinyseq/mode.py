@@ -1,8 +1,9 @@
-"""Grad modes: whether operations are recorded, per thread and restored whatever happens."""
+"""Modes: whether operations are recorded, and how finely recurrent layers are; per thread."""
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import ContextDecorator
+from collections.abc import Iterator
+from contextlib import ContextDecorator, contextmanager
 from typing import Any
 
 from tinyseq.scope import state
@@ -57,3 +58,28 @@ class set_grad_enabled:
 def is_grad_enabled() -> bool:
     """Whether operations are recorded in this thread now."""
     return state.grad
+
+
+DETAILS = ("gates", "steps", "layers")
+
+
+@contextmanager
+def detail(name: str) -> Iterator[None]:
+    """How finely recurrent layers are recorded inside: "gates", "steps" or "layers".
+
+    Example:
+        >>> import tinyseq as ts
+        >>> layer, x = ts.nn.RNN(2, 3), ts.ones(4, 1, 2)
+        >>> with ts.detail("gates"):
+        ...     y, h = layer(x)
+        >>> len(ts.graph(y).select("l0.fwd/t=*/h_next"))
+        4
+    """
+    if name not in DETAILS:
+        raise ValueError(f"detail must be one of {', '.join(DETAILS)}, got {name!r}")
+    before = state.detail
+    state.detail = name
+    try:
+        yield
+    finally:
+        state.detail = before

@@ -52,6 +52,7 @@ class Op:
         self.inputs = inputs
         self.variadic = variadic
         self.forward: Callable = forward_of(block)
+        self.call: Any = None  # what users call
         self.fast: Callable | None = None  # a compiled forward for large arrays, if one wins
         self.latex: str = getattr(block, "latex", "")
         self.samples: Any = getattr(block, "samples", None)
@@ -69,7 +70,7 @@ class Op:
         return f"<operation {self.name}({', '.join(self.inputs)})>"
 
     def _rule(self, name: str) -> Callable | None:
-        """The block's rule for one input; `backward_name = None` says that it takes no gradient."""
+        """The block's rule for one input; `backward_name = None`: no gradient goes there."""
         parts = self.block.__dict__
         if f"backward_{name}" not in parts and "backward" not in parts:
             raise DeclarationError(f"operation {self.name!r} has no rule for its input {name!r}: "
@@ -85,8 +86,8 @@ class Op:
                                    f"{', '.join(missing)}: add it to the block")
         for word in self.block.__dict__:
             if word.startswith("backward_") and word[9:] not in self.inputs:
-                raise DeclarationError(f"operation {self.name!r} has a rule {word!r}, but no input "
-                                       f"{word[9:]!r}: its inputs are {', '.join(self.inputs)}")
+                raise DeclarationError(f"operation {self.name!r} has a rule {word!r}, but no "
+                                       f"input {word[9:]!r}, only {', '.join(self.inputs)}")
         for k, rule in enumerate(self.rules):
             for name in asked(rule):
                 self._source(name, k)
@@ -111,7 +112,7 @@ class Op:
         if name in self.attributes:
             return ATTRIBUTE, name
         own = {"place": (ATTRIBUTE, ("place", k)), "shapes": (SHAPE, None)}
-        if self.variadic and name in own:  # the rule speaks of its own `place`, of all the `shapes`
+        if self.variadic and name in own:  # its own `place`, or all the `shapes`
             return own[name]
         if name in self.inputs and not self.variadic:
             return INPUT, self.inputs.index(name)
@@ -184,8 +185,8 @@ def elementwise(block: type) -> Callable:
     """Declare an operation that acts on each element alone; its rules are single expressions."""
     names = tuple(inspect.signature(forward_of(block)).parameters)
     if len(names) not in (1, 2):
-        raise DeclarationError(f"operation {block.__name__!r}: an elementwise operation has one or "
-                               f"two inputs, not {len(names)}: declare it @structural")
+        raise DeclarationError(f"operation {block.__name__!r}: an elementwise operation has one "
+                               f"or two inputs, not {len(names)}: declare it @structural")
     op = Op(block, names)
     op.elementwise = True
     return finish(op, {1: unary, 2: binary}[len(names)](op))
@@ -208,29 +209,6 @@ def finish(op: Op, call: Any) -> Callable:
     call.__doc__ = op.doc
     call.__module__ = op.block.__module__
     call.op = op
+    op.call = call
     call.__signature__ = inspect.signature(op.forward)
     return call
-
-
-# -- samples: what the tests of every operation run --------------------------------------
-class Sample(NamedTuple):
-    """How to draw one set of inputs: shapes, a range, and the attributes of the call."""
-
-    shapes: tuple[tuple[int, ...], ...]
-    low: float
-    high: float
-    attrs: dict[str, Any]
-
-    def draw(self, rng: np.random.Generator) -> list[np.ndarray]:
-        return [rng.uniform(self.low, self.high, shape) for shape in self.shapes]
-
-
-def real(low: float, high: float, *shapes: tuple[int, ...], count: int = 1,
-         **attrs: Any) -> tuple[Sample, ...]:
-    """Inputs drawn evenly from [low, high]; by default one shape, and a broadcast partner."""
-    if shapes:
-        return (Sample(shapes, low, high, attrs),)
-    if count == 1:
-        return (Sample(((3, 4),), low, high, attrs),)
-    return tuple(Sample(pair, low, high, attrs)
-                 for pair in (((3, 4), (3, 4)), ((3, 4), (4,)), ((3, 1), (1, 4)), ((), (2, 3))))

@@ -17,8 +17,10 @@ from tinyseq.markup import bar, log_bar, number, percent, safe, table
 
 # Each picture: the section it belongs to, and what to look for in it.
 PICTURES = {
-    "unrolled": ("see", "Four steps with a loss at each. Values go along the grey arrows, gradients "
-                 "come back along the coloured ones; the numbers are the gradients' norms."),
+    "unrolled": ("see", "Four steps with a loss at each. Values go along the grey arrows, "
+                 "gradients come back along the coloured ones; the numbers are their norms."),
+    "long": ("see", "The same cell over 101 steps with a loss at the last: the strip says "
+             "how much of its gradient is left at every step on the way back."),
     "lag": ("measure", "The same norms at every lag. On a logarithmic axis exponential decay is a "
             "straight line; a flat line would be perfect memory."),
     "shares": ("measure", "What each step adds to the gradient of the recurrent weights. "

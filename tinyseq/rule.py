@@ -11,7 +11,6 @@ import inspect
 import textwrap
 from collections.abc import Callable, Mapping
 from functools import lru_cache
-from typing import Any
 
 from tinyseq.errors import DeclarationError
 
@@ -79,47 +78,3 @@ def as_call(tree: ast.expr) -> tuple[str, list[ast.expr]] | None:
 def text(tree: ast.AST) -> str:
     """The expression as Python writes it."""
     return ast.unparse(tree)
-
-
-GREEK = {"sigmoid": r"\sigma", "tanh": r"\tanh", "relu": r"\mathrm{relu}", "exp": r"\exp",
-         "log": r"\log", "sqrt": r"\sqrt"}
-
-
-def latex(tree: ast.expr, symbol: Callable[[str], str] = str) -> str:
-    """The expression as a textbook sets it; `symbol` says how a variable is written."""
-    if isinstance(tree, ast.Name):
-        return symbol(tree.id)
-    if isinstance(tree, ast.Attribute):
-        return symbol(text(tree))
-    if isinstance(tree, ast.Constant):
-        return format(tree.value, "g")  # type: ignore[str-bytes-safe, arg-type]
-    if isinstance(tree, ast.UnaryOp):
-        return "-" + _bracketed(tree.operand, symbol)
-    if isinstance(tree, ast.BinOp):
-        left, right = tree.left, tree.right
-        if isinstance(tree.op, ast.Div):
-            return rf"\frac{{{latex(left, symbol)}}}{{{latex(right, symbol)}}}"
-        if isinstance(tree.op, ast.Pow):
-            return rf"{_bracketed(left, symbol)}^{{{latex(right, symbol)}}}"
-        if isinstance(tree.op, ast.Mult):
-            return rf"{_bracketed(left, symbol)} \odot {_bracketed(right, symbol)}"
-        minus = isinstance(tree.op, ast.Sub)
-        tail = _bracketed(right, symbol) if minus else latex(right, symbol)
-        return f"{latex(left, symbol)} {'-' if minus else '+'} {tail}"
-    if isinstance(tree, ast.Call):
-        inside = ", ".join(latex(argument, symbol) for argument in tree.args)
-        name = text(tree.func)
-        word = GREEK.get(name, r"\mathrm{" + name + "}")
-        return rf"{word}\left({inside}\right)"
-    raise DeclarationError(f"no way to typeset {text(tree)!r}")
-
-
-def _bracketed(tree: ast.expr, symbol: Callable[[str], str]) -> str:
-    inside = latex(tree, symbol)
-    sums = isinstance(tree, ast.Attribute) or (  # v.gate stands for a product plus a bias
-        isinstance(tree, ast.BinOp) and isinstance(tree.op, (ast.Add, ast.Sub)))
-    return rf"\left({inside}\right)" if sums else inside
-
-
-def constant(value: Any) -> ast.expr:
-    return ast.Constant(value)

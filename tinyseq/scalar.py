@@ -1,9 +1,9 @@
-"""exp, tanh, sigmoid and log for kernels: branch-free, so that LLVM vectorises the loops they are in.
+"""exp, tanh, sigmoid and log for kernels: branch-free, so that LLVM vectorises their loops.
 
-Two families, `_f32` and `_f64`. Each rounds to an integer by adding 1.5 * 2^23 (1.5 * 2^52), reduces
-with a two-part ln 2, evaluates a minimax polynomial fitted by tools/fit_scalar.py, and builds powers
-of two in the exponent's bits. The text is pasted whole into every kernel's file: it needs nothing
-but numpy and numba.
+Two families, `_f32` and `_f64`. Each rounds to an integer by adding 1.5 * 2^23 (1.5 * 2^52),
+reduces with a two-part ln 2, evaluates a minimax polynomial fitted by tools/fit_scalar.py, and
+builds powers of two in the exponent's bits. The text is pasted whole into every kernel's file: it
+needs nothing but numpy and numba.
 """
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def exp_f32(x: Any) -> Any:
 
 @njit(**OPTIONS)
 def tanh_f32(x: Any) -> Any:
-    """m / (m + 2) with m = e^(2|x|) - 1, accurate to the last bits also near 0; the sign is put back."""
+    """m / (m + 2) with m = e^(2|x|) - 1, accurate near 0 too; the sign is put back."""
     b = bits_f32(x)
     a = float_u32(b & ~SIGN4)
     t = a if a < f4(9.1) else f4(9.1)
@@ -114,7 +114,7 @@ def tanh_f32(x: Any) -> Any:
 
 @njit(**OPTIONS)
 def sigmoid_f32(x: Any) -> Any:
-    """1 / (1 + e^-x), by e^-|x|, so that small results are as accurate as large ones."""
+    """1 / (1 + e^-x), by e^-|x|, so that small results are accurate too."""
     e = exp_f32(-float_u32(bits_f32(x) & ~SIGN4))
     y = (ONE4 if x >= f4(0) else e) / (ONE4 + e)
     return y if x == x else x
@@ -125,7 +125,7 @@ def log_f32(x: Any) -> Any:
     """ln x; -inf at 0, nan below."""
     small = x < f4(1.17549435e-38)
     b = bits_f32(x * f4(8388608.0) if small else x)
-    b = b + (EXPONENT4 - u4(0x3F3504F3))           # so that the mantissa is in [sqrt(1/2), sqrt(2))
+    b = b + (EXPONENT4 - u4(0x3F3504F3))            # the mantissa is in [sqrt(1/2), sqrt(2))
     k = float_u32(((b >> SHIFT4) & u4(255)) + u4(0x4B400000)) - (MAGIC4 + f4(127))
     k = k - f4(23) if small else k
     f = float_u32((b & u4(0x007FFFFF)) + u4(0x3F3504F3)) - ONE4
@@ -209,7 +209,7 @@ def tanh_f64(x: Any) -> Any:
 
 @njit(**OPTIONS)
 def sigmoid_f64(x: Any) -> Any:
-    """1 / (1 + e^-x), by e^-|x|, so that small results are as accurate as large ones."""
+    """1 / (1 + e^-x), by e^-|x|, so that small results are accurate too."""
     t = -float_u64(bits_f64(x) & ~SIGN8)
     t = t if t > f8(-750) else f8(-750)
     n, a, b = two_power_f64(t)

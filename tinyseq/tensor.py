@@ -224,23 +224,6 @@ class Tensor:
         self.version[1] = by
         return self
 
-    def copy_(self, other: Any) -> Tensor:
-        source = other.array if isinstance(other, Tensor) else np.asarray(other)
-        if source.shape != self.shape:
-            raise ShapeError(f"copy_ into {self.shape} from {source.shape}: shapes must be equal")
-        return self.change("copy_", lambda a: np.copyto(a, source, casting="same_kind"), other)
-
-    def fill_(self, value: float) -> Tensor:
-        return self.change("fill_", lambda a: a.fill(value))
-
-    def zero_(self) -> Tensor:
-        return self.fill_(0)
-
-    def __setitem__(self, index: Any, value: Any) -> None:
-        source = value.array if isinstance(value, Tensor) else value
-        at = index.array if isinstance(index, Tensor) else index
-        self.change("index assignment", lambda a: a.__setitem__(at, source), value)
-
 
 class Parameter(Tensor):
     """A leaf tensor that a Module owns and an optimizer changes; `label` is its dotted name."""

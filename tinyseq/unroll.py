@@ -7,8 +7,7 @@ kernels. The three give the same numbers. Where nothing can be compiled, everyth
 """
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -16,37 +15,12 @@ import numpy as np
 
 from tinyseq import kernels, rule
 from tinyseq.equations import Cell, Line, Product
-from tinyseq.errors import ShapeError
 from tinyseq.fused import Fused
-from tinyseq.layer import Weights
+from tinyseq.layer import Weights, check_sizes
 from tinyseq.op import OPS
 from tinyseq.ops import linear, mean, narrow, reshape, stack
 from tinyseq.scope import Scope, state
 from tinyseq.tensor import Tensor
-
-DETAILS = ("gates", "steps", "layers")
-
-
-@contextmanager
-def detail(name: str) -> Iterator[None]:
-    """How finely recurrent layers are recorded inside: "gates", "steps" or "layers".
-
-    Example:
-        >>> import tinyseq as ts
-        >>> layer, x = ts.nn.RNN(2, 3), ts.ones(4, 1, 2)
-        >>> with ts.detail("gates"):
-        ...     y, h = layer(x)
-        >>> len(ts.graph(y).select("l0.fwd/t=*/h_next"))
-        4
-    """
-    if name not in DETAILS:
-        raise ValueError(f"detail must be one of {', '.join(DETAILS)}, got {name!r}")
-    before = state.detail
-    state.detail = name
-    try:
-        yield
-    finally:
-        state.detail = before
 
 
 def unroll(cell: Cell, x: Tensor, states: tuple[Tensor, ...],
@@ -57,7 +31,7 @@ def unroll(cell: Cell, x: Tensor, states: tuple[Tensor, ...],
         projection the first state and the outputs are (..., P).
     Errors: ShapeError when sizes do not fit the weights.
     """
-    check(cell, x, states, weights)
+    check_sizes(cell, x, states, weights)
     if state.detail == "layers" and kernels.available():
         y, *finals = Fused.of(cell, unroll_gates).run(x, states, weights)
         return y, tuple(finals)
@@ -74,7 +48,7 @@ def unroll_gates(cell: Cell, x: Tensor, states: tuple[Tensor, ...],
 def step(cell: Cell, x: Tensor, states: tuple[Tensor, ...],
          weights: Weights) -> tuple[Tensor, ...]:
     """One step, x (N, I): the new states, the output first."""
-    check(cell, x[None], states, weights)
+    check_sizes(cell, x[None], states, weights)
     if state.detail == "gates" or not kernels.available():
         return by_gates(cell, weights)(x, states, state.scope)
     return by_step(cell, weights)(x, states, state.scope)
@@ -122,7 +96,7 @@ def by_step(cell: Cell, weights: Weights) -> Step:
 
 # -- gates: every operation a node -------------------------------------------------------
 class Instruction(NamedTuple):
-    """One operation of a step: what to call, on which values, under which scope, into which name."""
+    """One operation of a step: what to call, on which values, under which scope, its name."""
 
     call: Callable
     sources: tuple[str | float, ...]
@@ -152,7 +126,7 @@ def flatten(line: Line, into: list) -> None:
         sources = tuple(visit(operand, False) for operand in operands)
         target = line.name if top and not line.scalar else f"{line.name}.{len(into)}"
         path = (line.name,) if top and not line.scalar else (line.name, name)
-        into.append(Instruction(OPS_CALL[name], sources, path, target))
+        into.append(Instruction(OPS[name].call, sources, path, target))
         return target
 
     last = visit(line.tree, True)
@@ -163,24 +137,13 @@ def flatten(line: Line, into: list) -> None:
 
 
 def row_mean(v: Tensor) -> Tensor:
+    """The mean over the units, kept as an axis of size 1."""
     return mean(v, -1, keepdim=True)
-
-
-class _Calls(dict):
-    """The recorded callers by the name of the operation, looked up where they were declared."""
-
-    def __missing__(self, name: str) -> Callable:
-        import tinyseq.ops as ops
-        self[name] = getattr(ops, name)
-        return self[name]
-
-
-OPS_CALL = _Calls()
 
 
 def by_gates(cell: Cell, weights: Weights) -> Step:
     """A step op by op. Weight rows that serve one operand are cut out once, before the loop."""
-    K, H = len(cell.gates), weights.ih.shape[0] // len(cell.gates)
+    H = weights.ih.shape[0] // len(cell.gates)
     blocks = {item: rows(cell, item, weights, H) for item in cell.schedule
               if isinstance(item, Product) and item.gates}
     work = program(cell)
@@ -228,27 +191,3 @@ def product(values: dict, name: str, gates: tuple[str, ...], v: Tensor, block: t
     for k, gate in enumerate(gates):
         state.scope = at.child(gate, gate=True).child(f"{name}.{gate}")
         values[f"W{name}_{gate}"] = z if len(gates) == 1 else narrow(z, -1, k * H, H)
-
-
-# -- checks ------------------------------------------------------------------------------
-def check(cell: Cell, x: Tensor, states: tuple[Tensor, ...], weights: Weights) -> None:
-    """Refuse sizes that do not fit, before anything is computed."""
-    K, H, I = len(cell.gates), weights.ih.shape[0] // len(cell.gates), weights.ih.shape[1]
-    if x.ndim != 3 or x.shape[-1] != I:
-        raise ShapeError(f"cell {cell.name!r}: x must be (T, N, {I}), got {x.shape}")
-    if x.shape[0] == 0:
-        raise RuntimeError("Expected sequence length to be larger than 0 in RNN")
-    if len(states) != len(cell.states):
-        raise ShapeError(f"cell {cell.name!r}: expected {len(cell.states)} states "
-                         f"({', '.join(cell.states)}), got {len(states)}")
-    P = H if weights.hr is None else weights.hr.shape[0]
-    for k, (name, s) in enumerate(zip(cell.states, states)):
-        wanted = (x.shape[1], H if k else P)
-        if s.shape != wanted:
-            raise ShapeError(f"cell {cell.name!r}: state {name!r} must be {wanted}, got {s.shape}")
-    if weights.hh.shape != (K * H, P):
-        raise ShapeError(f"cell {cell.name!r}: weight_hh must be ({K * H}, {P}), "
-                         f"got {weights.hh.shape}")
-    if len(weights.vectors) != len(cell.vectors):
-        raise ShapeError(f"cell {cell.name!r}: expected {len(cell.vectors)} vectors "
-                         f"({', '.join(cell.vectors)}), got {len(weights.vectors)}")

@@ -84,8 +84,8 @@ def pull(node: Node, leaves: dict, retain: bool, graph: bool, watch: Watch | Non
         try:
             receive(target, g)
         except ShapeError as error:
-            raise GraphError(f"the derivative rule of <{node.where()}> for its input {k} must give "
-                             f"a gradient of shape {target.shape}, {error}") from error
+            raise GraphError(f"the derivative rule of <{node.where()}> for its input {k} must "
+                             f"give a gradient of shape {target.shape}, {error}") from error
     if not retain:
         node.saved = FREED
         node.stamp = 0
@@ -144,8 +144,8 @@ def seed(root: Tensor, gy: Any, graph: bool) -> Any:
         gy = np.ones(root.shape, root.dtype)
     given = gy.array if isinstance(gy, Tensor) else gy
     if not isinstance(given, np.ndarray):
-        raise ShapeError(f"the gradient must be a tensor of the output's shape {root.shape}, got a "
-                         f"{type(given).__name__}")
+        raise ShapeError(f"the gradient must be a tensor of the output's shape {root.shape}, "
+                         f"got a {type(given).__name__}")
     if given.shape != root.shape:
         raise ShapeError(f"the gradient must have the output's shape {root.shape}, got shape "
                          f"{given.shape}")

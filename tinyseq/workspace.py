@@ -1,4 +1,4 @@
-"""What a fused forward pass keeps for backward; its memory is used again instead of asked for anew."""
+"""What a fused forward pass keeps for backward; its memory is used again, not asked for anew."""
 from __future__ import annotations
 
 import numpy as np

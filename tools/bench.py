@@ -32,8 +32,9 @@ SIZES = {"study": (16, 50, 32, 32), "small": (32, 100, 64, 128), "char": (64, 64
 TORCH = importlib.util.find_spec("torch") is not None
 
 
-def interleaved(works: dict[str, Callable[[], Any]], rounds: int) -> dict[str, tuple[float, float]]:
-    """(minimum, median) seconds of each work, measured in turns so that all see the same machine."""
+def interleaved(works: dict[str, Callable[[], Any]],
+                rounds: int) -> dict[str, tuple[float, float]]:
+    """(minimum, median) seconds of each work, in turns, so that all see the same machine."""
     times: dict[str, list[float]] = {name: [] for name in works}
     for work in works.values():
         work()
@@ -106,10 +107,10 @@ def gemm_rate(dtype: Any) -> float:
     return 2 * 1024 ** 3 / least
 
 
-def step(lib: Any, N: int, T: int, I: int, H: int) -> Callable[[], Any]:
+def step(lib: Any, N: int, T: int, inputs: int, H: int) -> Callable[[], Any]:
     """One training step of an LSTM layer: forward, y.sum().backward(), gradients dropped."""
-    layer = lib.nn.LSTM(I, H)
-    x = lib.randn(T, N, I)
+    layer = lib.nn.LSTM(inputs, H)
+    x = lib.randn(T, N, inputs)
 
     def run() -> None:
         y, _ = layer(x)
@@ -123,19 +124,19 @@ def layers(rounds: int) -> None:
     rate = gemm_rate(np.float32)
     print(f"\nLSTM layer, one training step, float32, ms: minimum (median); sgemm here: "
           f"{rate / 1e9:.0f} GFLOP/s")
-    for name, (N, T, I, H) in SIZES.items():
-        works = {"tinyseq": step(ts, N, T, I, H)}
+    for name, size in SIZES.items():
+        works = {"tinyseq": step(ts, *size)}
         if TORCH:
             import torch
             torch.set_num_threads(1)
-            works["torch"] = step(torch, N, T, I, H)
+            works["torch"] = step(torch, *size)
         found = interleaved(works, rounds)
-        flop = (2 * 2 * (I + H) + 2 * H) * T * N * 4 * H
-        floor = flop / rate
-        print(f"  {name:<7}N {N:<3} T {T:<4} I {I:<3} H {H:<4}floor {floor * 1e3:6.2f}  " +
-        "".join(
-            f"{lib} {a * 1e3:7.2f} ({b * 1e3:.2f})  " for lib, (a, b) in found.items())
-            + f"{100 * floor / found['tinyseq'][0]:.0f} % of the floor's rate")
+        N, T, inputs, H = size
+        floor = (2 * 2 * (inputs + H) + 2 * H) * T * N * 4 * H / rate
+        times = "".join(f"{lib} {a * 1e3:7.2f} ({b * 1e3:.2f})  "
+                        for lib, (a, b) in found.items())
+        print(f"  {name:<7}N {N:<3} T {T:<4} I {inputs:<3} H {H:<4}floor {floor * 1e3:6.2f}  "
+              f"{times}{100 * floor / found['tinyseq'][0]:.0f} % of the floor's rate")
 
 
 def main() -> None:

@@ -17,7 +17,7 @@ import threading
 from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
-from types import FunctionType
+from types import FunctionType, ModuleType
 from typing import Any
 
 import numpy as np
@@ -89,7 +89,9 @@ def build(name: str, text: str, dtype: np.dtype) -> dict[str, Any]:
     import numba
     folder = cache_folder(text)
     path = None if folder is None else write(folder / f"{name}_{dtype.name}.py", text)
-    namespace: dict[str, Any] = {"__name__": f"tinyseq_kernel_{name}"}
+    module = ModuleType(f"tinyseq_kernel_{name}_{hashlib.sha256(text.encode()).hexdigest()[:16]}")
+    sys.modules[module.__name__] = module  # numba's cache looks for it by its name
+    namespace = vars(module)
     exec(compile(text, str(path or f"<kernel {name}>"), "exec"), namespace)  # our own text
     made = {}
     for word, function in list(namespace.items()):

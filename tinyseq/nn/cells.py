@@ -14,7 +14,8 @@ from tinyseq.nn.linear import blank, size
 from tinyseq.nn.module import Module
 from tinyseq.ops import squeeze, unsqueeze
 from tinyseq.tensor import Tensor, wrap
-from tinyseq.unroll import Weights, step
+from tinyseq.layer import Weights
+from tinyseq.unroll import step
 
 
 class RNNCellBase(Module):
@@ -114,7 +115,7 @@ class RNNCell(RNNCellBase):
 
     def __init__(self, input_size: int, hidden_size: int, bias: bool = True,
                  nonlinearity: str = "tanh", device: Any = None, dtype: Any = None) -> None:
-        self.__dict__["nonlinearity"] = nonlinearity
+        self.__dict__["nonlinearity"] = nonlinearity  # ahead of __init__, which asks for the cell
         super().__init__(input_size, hidden_size, bias, device, dtype)
 
     @property
@@ -201,3 +202,17 @@ def same_dtype(t: Tensor, weight: Tensor, what: str) -> None:
             f"RNN {what} dtype (torch.{t.dtype}) does not match weight dtype "
             f"(torch.{weight.dtype}). Convert {what}: {what}.to(ts.{weight.dtype}), or convert "
             f"model: model.to(ts.{t.dtype if t.dtype.kind == 'f' else weight.dtype})")
+
+
+def projection(proj_size: int, hidden_size: int) -> int:
+    """LSTM's proj_size, checked: torch's texts."""
+    if proj_size < 0:
+        raise ValueError("proj_size should be a positive integer or zero to disable projections")
+    if proj_size >= hidden_size:
+        raise ValueError("proj_size has to be smaller than hidden_size")
+    return proj_size
+
+
+def no_projection(proj_size: int) -> None:
+    if proj_size:
+        raise ValueError("proj_size argument is only supported for LSTM, not RNN or GRU")

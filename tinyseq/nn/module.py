@@ -2,25 +2,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from tinyseq.mode import no_grad
+from tinyseq.nn.state import Keys, load
 from tinyseq.scope import state
 from tinyseq.tensor import Parameter, Tensor, wrap
-
-
-class Keys(NamedTuple):
-    """What `load_state_dict(strict=False)` passed over."""
-
-    missing_keys: list[str]
-    unexpected_keys: list[str]
-
-    def __repr__(self) -> str:
-        if not self.missing_keys and not self.unexpected_keys:
-            return "<All keys matched successfully>"
-        return f"Keys(missing_keys={self.missing_keys}, unexpected_keys={self.unexpected_keys})"
 
 
 class Module:
@@ -227,25 +216,7 @@ class Module:
         Errors: RuntimeError listing every missing, unexpected and misshapen key at once;
             TypeError naming the key of a value that is no array or of another kind.
         """
-        if not isinstance(state_dict, Mapping):
-            raise TypeError(f"Expected state_dict to be dict-like, got {type(state_dict)}.")
-        own = self._state()
-        keys = Keys([k for k in own if k not in state_dict],
-                    [k for k in state_dict if k not in own])
-        values = {k: loadable(k, state_dict[k], own[k]) for k in own if k in state_dict}
-        wrong = [f"size mismatch for {k}: copying a param with shape {torch_size(v.shape)} from "
-                 f"checkpoint, the shape in current model is {torch_size(own[k].shape)}."
-                 for k, v in values.items() if v.shape != own[k].shape]
-        if strict:
-            wrong = [f"{word} key(s) in state_dict: " + ", ".join(f'"{k}"' for k in names) + ". "
-                     for word, names in zip(("Missing", "Unexpected"), keys) if names] + wrong
-        if wrong:
-            raise RuntimeError(f"Error(s) in loading state_dict for {type(self).__name__}:"
-                               + "".join(f"\n\t{line}" for line in wrong))
-        with no_grad():
-            for name, value in values.items():
-                own[name].change("load_state_dict", lambda a: np.copyto(a, value, "same_kind"))
-        return keys
+        return load(self._state(), state_dict, strict, type(self).__name__)
 
     # -- changing all at once -------------------------------------------------------------
     def apply(self, fn: Callable[[Module], Any]) -> Module:
@@ -310,22 +281,3 @@ def refuse(value: Any, name: str, where: str, expected: str) -> None:
     """TypeError for an assignment over something that a module owns; None is allowed."""
     if value is not None:
         raise TypeError(f"cannot assign '{type(value).__name__}' {where} {name!r} ({expected})")
-
-
-def torch_size(shape: tuple[int, ...]) -> str:
-    return f"torch.Size({list(shape)})"
-
-
-def loadable(key: str, value: Any, own: Tensor) -> np.ndarray:
-    """A value of a state_dict as an array of the right kind."""
-    if isinstance(value, Tensor):
-        array = value.array
-    elif hasattr(value, "__array__"):
-        array = np.asarray(value.detach() if hasattr(value, "detach") else value)
-    else:
-        raise TypeError(f"state_dict[{key!r}] is a {type(value).__name__}: give a Tensor or a "
-                        "numpy array")
-    if array.dtype.kind != own.array.dtype.kind:
-        raise TypeError(f"state_dict[{key!r}] has dtype {array.dtype}, expected "
-                        f"{own.array.dtype}: convert it on purpose, .astype({own.dtype.name!r})")
-    return array

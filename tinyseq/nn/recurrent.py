@@ -15,14 +15,16 @@ from tinyseq.cells import CELLS
 from tinyseq.equations import Cell
 from tinyseq.errors import ShapeError
 from tinyseq.nn import init
-from tinyseq.nn.cells import flag, same_dtype, tensor, unpacked
+from tinyseq.nn.cells import (flag, no_projection, projection, same_dtype, tensor,
+                              unpacked)
 from tinyseq.nn.linear import blank, size
 from tinyseq.nn.module import Module
 from tinyseq.ops import cat, stack, transpose, unsqueeze
 from tinyseq.ops.noise import check_probability
 from tinyseq.scope import state
 from tinyseq.tensor import Tensor, wrap
-from tinyseq.unroll import Weights, unroll
+from tinyseq.layer import Weights
+from tinyseq.unroll import unroll
 
 DIRECTIONS = ("fwd", ""), ("rev", "_reverse")  # the scope's word, the suffix of the parameters
 
@@ -209,7 +211,7 @@ class RNN(RNNBase):
         if f"rnn_{nonlinearity}" not in CELLS:
             raise ValueError(f"Unknown nonlinearity {nonlinearity!r}. Select from 'tanh' or "
                              "'relu'.")
-        self.__dict__["nonlinearity"] = nonlinearity
+        self.__dict__["nonlinearity"] = nonlinearity  # ahead of __init__, which asks for the cell
         super().__init__(input_size, hidden_size, num_layers, bias, batch_first, dropout,
                          bidirectional, 0, device, dtype)
 
@@ -292,17 +294,3 @@ class GRU(RNNBase):
 
     def extras(self) -> dict[str, Any]:
         return {"reset_after": True}
-
-
-def projection(proj_size: int, hidden_size: int) -> int:
-    """LSTM's proj_size, checked: torch's texts."""
-    if proj_size < 0:
-        raise ValueError("proj_size should be a positive integer or zero to disable projections")
-    if proj_size >= hidden_size:
-        raise ValueError("proj_size has to be smaller than hidden_size")
-    return proj_size
-
-
-def no_projection(proj_size: int) -> None:
-    if proj_size:
-        raise ValueError("proj_size argument is only supported for LSTM, not RNN or GRU")

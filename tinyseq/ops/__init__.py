@@ -10,6 +10,7 @@ from tinyseq.ops.activation import exp, log, relu, sigmoid, tanh
 from tinyseq.ops.arithmetic import COMPARISONS, add, div, mul, neg, pow, sqrt, sub, where
 from tinyseq.ops.index import (cat, chunk, embedding, getitem, index_into, narrow, put, split,
                                stack)
+from tinyseq.ops.inplace import copy_, fill_, in_place, set_item, zero_
 from tinyseq.ops.loss import cross_entropy, mse_loss, nll_loss
 from tinyseq.ops.matmul import linear, matmul
 from tinyseq.ops.noise import dropout, generator, manual_seed, rand, randint, randn
@@ -33,14 +34,6 @@ def reflected(call: Any) -> Any:
     return lambda a, b: call(b, a)
 
 
-def in_place(name: str, ufunc: np.ufunc) -> Any:
-    """add_, mul_ ...: on the tensor's own storage, counted, refused on recorded tensors."""
-    def change(self: Tensor, other: Any) -> Tensor:
-        value = other.array if isinstance(other, Tensor) else other
-        return self.change(name, lambda a: ufunc(a, value, out=a, casting="same_kind"), other)
-    return change
-
-
 def to(x: Tensor, dtype: Any) -> Tensor:
     """The same values in another dtype; recorded between floating point ones."""
     wanted = np.dtype(dtype)
@@ -59,7 +52,8 @@ METHODS: dict[str, Any] = {
     "__add__": add, "__radd__": reflected(add), "__sub__": sub, "__rsub__": reflected(sub),
     "__mul__": mul, "__rmul__": reflected(mul), "__truediv__": div,
     "__rtruediv__": reflected(div), "__neg__": neg, "__pow__": pow, "__matmul__": matmul,
-    "__rmatmul__": reflected(matmul), "__getitem__": index_into, **COMPARISONS,
+    "__rmatmul__": reflected(matmul), "__getitem__": index_into, "__setitem__": set_item,
+    **COMPARISONS, "copy_": copy_, "fill_": fill_, "zero_": zero_,
     "__iadd__": in_place("+=", np.add), "__isub__": in_place("-=", np.subtract),
     "__imul__": in_place("*=", np.multiply), "__itruediv__": in_place("/=", np.true_divide),
     "add_": in_place("add_", np.add), "sub_": in_place("sub_", np.subtract),

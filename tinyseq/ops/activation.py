@@ -3,8 +3,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from tinyseq.op import elementwise, real
+from tinyseq.op import elementwise
 from tinyseq.ops.arithmetic import where
+from tinyseq.samples import real
 
 
 @elementwise

@@ -8,7 +8,8 @@ import numpy as np
 
 from tinyseq.array import default_dtype
 from tinyseq.errors import ShapeError
-from tinyseq.op import elementwise, real, structural
+from tinyseq.op import elementwise, structural
+from tinyseq.samples import real
 from tinyseq.tensor import Tensor, wrap
 
 

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 
 from tinyseq.errors import ShapeError
-from tinyseq.op import real, structural
+from tinyseq.op import structural
 from tinyseq.ops.shape import axis_of, unsqueeze
+from tinyseq.samples import real
 from tinyseq.tensor import Tensor
 
 
@@ -75,6 +76,7 @@ def scatter_add(y: np.ndarray, index: Any, x: np.ndarray) -> None:
 
 
 def as_tuple(index: Any) -> tuple:
+    """x[k] and x[k,] alike."""
     return index if isinstance(index, tuple) else (index,)
 
 
@@ -99,8 +101,8 @@ def narrow(x: Any, dim: int, start: int, length: int) -> Any:
     """The `length` elements from `start` along axis `dim`."""
     at = axis_of(x, dim)
     if not 0 <= start <= start + length <= x.shape[at]:
-        raise ValueError(f"narrow: {length} elements from {start} on axis {dim} of shape {x.shape},"
-                         f" which has {x.shape[at]} there")
+        raise ValueError(f"narrow: {length} elements from {start} on axis {dim} of shape "
+                         f"{x.shape}, which has {x.shape[at]} there")
     return getitem(x, index=(slice(None),) * at + (slice(start, start + length),))
 
 

@@ -6,10 +6,11 @@ from typing import Any
 import numpy as np
 
 from tinyseq.errors import ShapeError
-from tinyseq.op import real, structural
+from tinyseq.op import structural
 from tinyseq.ops.index import put
 from tinyseq.ops.reduce import log_softmax, mean, sum
 from tinyseq.ops.shape import permute, reshape
+from tinyseq.samples import real
 from tinyseq.tensor import Tensor
 
 

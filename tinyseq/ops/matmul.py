@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 
 from tinyseq.errors import ShapeError
-from tinyseq.op import real, structural
+from tinyseq.op import structural
 from tinyseq.ops.shape import reshape, transpose
+from tinyseq.samples import real
 from tinyseq.tensor import wrap
 
 
@@ -104,4 +105,5 @@ def rows(x: Any) -> Any:
 
 
 def row(gy: Any, weight: Any) -> Any:
+    """The gradient of a single input vector."""
     return reshape(matmul2(rows(gy), weight), (weight.shape[1],))

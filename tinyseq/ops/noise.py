@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 
 from tinyseq.array import default_dtype
-from tinyseq.op import real, structural
+from tinyseq.op import structural
+from tinyseq.samples import real
 from tinyseq.tensor import Tensor, wrap
 
 

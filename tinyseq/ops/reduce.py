@@ -5,11 +5,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinyseq.op import real, structural
+from tinyseq.op import structural
 from tinyseq.ops.activation import exp
 from tinyseq.ops.arithmetic import mul, sub, where
 from tinyseq.ops.index import getitem
 from tinyseq.ops.shape import axis_of, expand, reshape
+from tinyseq.samples import real
 from tinyseq.tensor import Tensor, wrap
 
 
@@ -72,6 +73,7 @@ def mean(x: Any, dim: Any = None, keepdim: bool = False, *, axis: Any = None,
 
 
 def reduced(shape: tuple[int, ...], dim: Any) -> tuple[int, ...]:
+    """As `kept`, for a tensor without axes as well."""
     return kept(shape, dim) if shape else ()
 
 

@@ -1,4 +1,4 @@
-"""The study's gradient check: every tensor and every line at every step; and one planted mistake."""
+"""The study's gradient check: every tensor, every line at every step; and a planted mistake."""
 from __future__ import annotations
 
 from collections.abc import Iterator
@@ -10,18 +10,22 @@ import numpy as np
 from tinyseq.cells import CELLS
 from tinyseq.equations import Cell
 from tinyseq.gradcheck import Report, check
+from tinyseq.layer import Weights
 from tinyseq.op import OPS
+from tinyseq.scope import scope
 from tinyseq.tensor import Tensor, wrap
-from tinyseq.unroll import Weights, unroll
+from tinyseq.unroll import unroll
 
 NAMES = {"rnn": "rnn_tanh", "lstm": "lstm", "gru": "gru", "gru-textbook": "gru_textbook"}
 T, N, I, H = 5, 3, 3, 4  # all different, so that no mistake can hide behind a square
 
 
 def checked(cell: str, seed: int) -> Report:
-    """Check one cell in float64: random state and biases, a loss on every output and final state."""
+    """Check one cell in float64: random state and biases, a loss on all outputs and states."""
     run, inputs = case(CELLS[NAMES[cell]], seed)
-    return check(run, inputs)
+    gates = CELLS[NAMES[cell]].gates
+    rows = {name: gates for name in inputs if "_l0" in name} if len(gates) > 1 else None
+    return check(run, inputs, gates=rows)
 
 
 def case(cell: Cell, seed: int) -> tuple[Any, dict[str, Tensor]]:
@@ -37,7 +41,8 @@ def case(cell: Cell, seed: int) -> tuple[Any, dict[str, Tensor]]:
     S = len(cell.states)
 
     def run(x: Tensor, *rest: Tensor) -> tuple[Tensor, ...]:
-        y, finals = unroll(cell, x, rest[:S], Weights.of([*rest[S:], None]))
+        with scope("l0.fwd"):
+            y, finals = unroll(cell, x, rest[:S], Weights.of([*rest[S:], None]))
         return (y, *finals)
 
     return run, tensors

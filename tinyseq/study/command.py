@@ -7,11 +7,10 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from tinyseq import __version__
 from tinyseq.data.ngram import baselines
-from tinyseq.data.text import Text, load_text
+from tinyseq.data.text import load_text
 from tinyseq.errors import GradcheckError
 from tinyseq.facts import Facts
 from tinyseq.io import save
@@ -23,7 +22,7 @@ from tinyseq.study.hand import T, compare
 from tinyseq.study.measure import LAGS, measure
 from tinyseq.study.model import CharacterModel
 from tinyseq.study.options import Options
-from tinyseq.study.train import CLIP, Training, sample, train
+from tinyseq.study.train import CLIP, Training, sample, train, warm_up
 from tinyseq.graph import Graph
 
 WORST_CHECK, WORST_HAND = 1e-7, 1e-12
@@ -82,13 +81,13 @@ class Study:
             "rows": [{"name": row.name, "error": row.error} for row in rows],
             "passed": report.ok and report.worst <= WORST_CHECK, "dtype": "float64", "eps": 1e-5,
             "bug": {"name": mistake, "error": wrong.worst}, "bug_caught": caught}
-        self.print("[1/5] check", f"{report.count:,} derivatives of {len(rows)} tensors and lines: "
-                   f"worst error {report.worst:.1e} ({rows[0].name})",
+        self.print("[1/5] check", f"{report.count:,} derivatives, every line at every step: worst "
+                   f"error {report.worst:.1e} ({rows[0].name})",
                    f"{'ok' if report.ok else 'FAILED':<7}{self.took('check')}")
         self.print("", f'planted mistake "{mistake}": {wrong.worst:.1e}',
                    "caught" if caught else "NOT CAUGHT")
         if caught and wrong.culprit:
-            self.print("", f"named: {str(wrong.culprit).splitlines()[0][:90]}")
+            self.print("", str(wrong.culprit).splitlines()[0])
 
     def by_hand(self) -> None:
         with self.timed("by hand"):
@@ -139,8 +138,11 @@ class Study:
         manual_seed(o.seed)
         model = CharacterModel(o.cell, V, o.hidden)
         course = Training()
+        with self.timed("compile"):
+            warm_up(model, text, o)
         self.print("[5/5] train", f"start {math.log(V):.2f} (= ln {V})  " + "  ".join(
             f"{NAMES.get(n, f'{n}-gram')} {nats:.2f}" for n, nats in lines.items()))
+        self.print("", f"kernels ready after {self.seconds['compile']:.1f} s")
         with self.timed("train"):
             try:
                 for point in train(model, text, o, course, progress):
@@ -174,7 +176,7 @@ class Study:
                    f"norm {course.largest_norm:.1f}; gates saturated {health['saturated']:.0%}")
         self.print("sample", " ".join(written[:160].split()))
 
-    # -- what stays --------------------------------------------------------------------------------
+    # -- what stays ---------------------------------------------------------------------------
     def write(self) -> None:
         write_report(self.folder, self.facts, self.svgs)
         write_text(self.folder / "study.json", json.dumps(self.facts, indent=1) + "\n")
@@ -202,7 +204,7 @@ def run(options: Options) -> int:
     study.write()
     study.print("wrote", f"{options.out}/: report.html (open this), {len(study.svgs)} pictures, "
                 "study.json, model.npz")
-    study.print("next", "tinyseq study --cell gru  |  tinyseq study --text FILE  |  tinyseq doctor")
+    study.print("next", "tinyseq study --cell gru | tinyseq study --text FILE | tinyseq doctor")
     return 0 if study.ok else 1
 
 
@@ -215,4 +217,5 @@ def progress(line: str) -> None:
 
 
 def clear_progress() -> None:
+    """Leave the line empty for what is printed next."""
     progress("")

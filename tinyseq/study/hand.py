@@ -8,8 +8,10 @@ import numpy as np
 from tinyseq import byhand
 from tinyseq.cells import CELLS
 from tinyseq.flow import shares
+from tinyseq.layer import Weights
+from tinyseq.mode import detail
 from tinyseq.tensor import Tensor, wrap
-from tinyseq.unroll import Weights, detail, unroll
+from tinyseq.unroll import unroll
 from tinyseq.walk import differentiate
 
 NAMES = ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")
@@ -43,7 +45,8 @@ def compare(name: str, seed: int) -> Agreement:
 
     leaves = [wrap(a).requires_grad_() for a in (x, *states, *weights.values())]
     with detail("gates"):
-        y, finals = unroll(cell, leaves[0], tuple(leaves[1:1 + S]), Weights.of([*leaves[1 + S:], None]))
+        y, finals = unroll(cell, leaves[0], tuple(leaves[1:1 + S]),
+                           Weights.of([*leaves[1 + S:], None]))
     loss: Tensor = (y * wrap(gy)).sum()
     for s, g in zip(finals, g_states):
         loss = loss + (s * wrap(g)).sum()

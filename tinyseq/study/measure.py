@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from tinyseq.flow import Flow, flow, kept_by_truncation, last, shares
+from tinyseq.mode import detail
 from tinyseq.nn.module import Module
 from tinyseq.ops import manual_seed
 from tinyseq.study.model import recurrent
 from tinyseq.tensor import Tensor, wrap
-from tinyseq.unroll import detail
 
 INPUTS = 16   # the width of the random input
 LAGS = (1, 10, 25, 100)

@@ -11,6 +11,7 @@ from tinyseq.draw.picture import Picture
 from tinyseq.draw.program import find_dot
 from tinyseq.draw.record import draw
 from tinyseq.errors import RenderError
+from tinyseq.mode import detail
 from tinyseq.nn.functional import cross_entropy
 from tinyseq.ops import manual_seed, stack
 from tinyseq.probe import values
@@ -18,7 +19,6 @@ from tinyseq.scope import scope
 from tinyseq.study.measure import Measurement
 from tinyseq.study.model import CharacterModel
 from tinyseq.tensor import Tensor, wrap
-from tinyseq.unroll import detail
 
 N_GRAMS = {1: "unigram", 2: "bigram", 3: "trigram"}
 CHARACTERS = 80  # how many the gate strip shows
@@ -104,7 +104,8 @@ def gates(folder: Path, model: CharacterModel, codes: np.ndarray,
         name: [float(row.mean()) for row in rows] for name, rows in squashed.items()}
     characters = [symbols[c] if symbols[c].isprintable() else "·" for c in read]
     low = -1.0 if "g" in means else 0.0
-    strip = heat_strip("The gates while it reads (mean over the units)", means, characters, low, 1.0)
+    strip = heat_strip("The gates while it reads (mean over the units)", means, characters, low,
+                       1.0)
     every = np.concatenate([rows.ravel() for name, rows in squashed.items() if name != "g"]
                            or [np.zeros(1)])
     health = {"saturated": float(np.mean((every > 0.99) | (every < 0.01))),

@@ -1,4 +1,4 @@
-"""Training the character model by truncated BPTT, measuring it on text it has not seen; sampling."""
+"""Training the character model by truncated BPTT, measuring it on unseen text; sampling."""
 from __future__ import annotations
 
 import math
@@ -70,6 +70,14 @@ def train(model: CharacterModel, text: Text, options: Options, course: Training,
         spent = time.perf_counter() - began
         if course.updates % 25 == 0:
             say(f"train  {spent:5.1f} s  update {course.updates}  loss {loss:.2f} nats")
+
+
+def warm_up(model: CharacterModel, text: Text, options: Options) -> None:
+    """One update's work without the update: whatever has to be compiled is compiled here."""
+    x, y, _ = next(streams(text.train, width(text.train, options.steps), options.steps))
+    logits, _ = model(x)
+    cross_entropy(logits.reshape(-1, logits.shape[-1]), y.reshape(-1)).backward()
+    model.zero_grad()
 
 
 def width(codes: np.ndarray, steps: int) -> int:
