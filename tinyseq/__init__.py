@@ -23,6 +23,8 @@ from tinyseq.tensor import Parameter, Tensor, wrap
 from tinyseq.equations import Cell, cell
 from tinyseq.layer import Weights
 from tinyseq.unroll import step, unroll
+
+from tinyseq.draw.record import draw  # (over the package of the same name)
 from tinyseq.workspace import release_workspaces
 
 __version__ = "0.1.0"
@@ -111,4 +113,4 @@ def __getattr__(name: str) -> Any:
 
 LATER = {"nn": "tinyseq.nn", "optim": "tinyseq.optim", "data": "tinyseq.data",
          "autograd": "tinyseq.autograd", "cells": "tinyseq.cells", "bptt": "tinyseq.bptt",
-         "save": "tinyseq.io:save", "load": "tinyseq.io:load", "draw": "tinyseq.draw.record:draw"}
+         "save": "tinyseq.io:save", "load": "tinyseq.io:load"}

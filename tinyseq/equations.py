@@ -71,6 +71,9 @@ class Cell:
     schedule: tuple[Line | Product, ...]
     written: tuple[tuple[str, ast.expr, str], ...] = field(repr=False)  # name, text, comment
 
+    def __deepcopy__(self, memo: dict) -> Cell:
+        return self  # nothing in it ever changes, and its kernels are found by what it is
+
     @property
     def projected(self) -> str | None:
         """The line that `project` multiplies to make the first state, or None."""

@@ -108,7 +108,7 @@ def check(func: Callable[..., Any], inputs: Mapping[str, Tensor], *,
     began = time.perf_counter()
     refuse(inputs)
     before = {name: t.array.copy() for name, t in inputs.items()}
-    words = generator.words.get_state()
+    words = generator.get_state()
     try:
         trial = Trial(func, inputs, np.random.default_rng(seed), (eps, rtol, noise))
         for name, t in inputs.items():
@@ -126,7 +126,7 @@ def check(func: Callable[..., Any], inputs: Mapping[str, Tensor], *,
         report.seconds = time.perf_counter() - began
         return report
     finally:
-        generator.words.set_state(words)
+        generator.set_state(words)
         for name, t in inputs.items():
             if not np.array_equal(t.array, before[name], equal_nan=True):
                 t.array[...] = before[name]
@@ -154,9 +154,9 @@ class Trial:
                  rule: tuple[float, float, float]) -> None:
         self.eps, self.rtol, self.noise = rule
         self.report = Report()
-        words = generator.words.get_state()
+        words = generator.get_state()
         self.tape, self.outputs = run(func, inputs)
-        generator.words.set_state(words)
+        generator.set_state(words)
         again = run(func, inputs)[1]
         for k, (a, b) in enumerate(zip(self.outputs, again)):
             if not np.array_equal(a.array, b.array, equal_nan=True):
@@ -175,7 +175,8 @@ class Trial:
         asked = [(t, g) for t, g in zip(self.outputs, cotangents) if t.requires_grad]
         if not asked:
             return {}
-        return differentiate([t for t, _ in asked], [g for _, g in asked], True, False, keep="**")
+        return differentiate([t for t, _ in asked], [np.asarray(g) for _, g in asked], True,
+                             False, keep="**")
 
     def properties(self, rng: np.random.Generator) -> None:
         """What holds for every right backward, without any difference: repeatable and linear."""
@@ -228,7 +229,9 @@ class Trial:
             moved[index] += sign * h
             sides.append((moved[index], self.replay.outputs(source, moved)))
         (up, above), (down, below) = sides
-        slopes = [(p - q) / (up - down) * g for p, q, g in zip(above, below, self.cotangents)]
+        with np.errstate(invalid="ignore"):
+            slopes = [(p - q) / (up - down) * g
+                      for p, q, g in zip(above, below, self.cotangents)]
         return (float(sum(s.sum() for s in slopes)), float(sum(np.abs(s).sum() for s in slopes)))
 
     def row(self, name: str, source: Source, a: np.ndarray, n: np.ndarray, size: np.ndarray,

@@ -71,20 +71,21 @@ class Port:
 PORT = Port()
 
 
-def check_sizes(cell: Cell, x: Tensor, states: tuple[Tensor, ...], weights: Weights) -> None:
+def check_sizes(cell: Cell, shape: tuple[int, ...], states: tuple[Tensor, ...],
+                weights: Weights) -> None:
     """Refuse sizes that do not fit, before anything is computed."""
     (rows, inputs), K = weights.ih.shape, len(cell.gates)
     H = rows // K
-    if x.ndim != 3 or x.shape[-1] != inputs:
-        raise ShapeError(f"cell {cell.name!r}: x must be (T, N, {inputs}), got {x.shape}")
-    if x.shape[0] == 0:
+    if len(shape) != 3 or shape[-1] != inputs:
+        raise ShapeError(f"cell {cell.name!r}: x must be (T, N, {inputs}), got {shape}")
+    if shape[0] == 0:
         raise RuntimeError("Expected sequence length to be larger than 0 in RNN")
     if len(states) != len(cell.states):
         raise ShapeError(f"cell {cell.name!r}: expected {len(cell.states)} states "
                          f"({', '.join(cell.states)}), got {len(states)}")
     P = H if weights.hr is None else weights.hr.shape[0]
     for k, (name, s) in enumerate(zip(cell.states, states)):
-        wanted = (x.shape[1], H if k else P)
+        wanted = (shape[1], H if k else P)
         if s.shape != wanted:
             raise ShapeError(f"cell {cell.name!r}: state {name!r} must be {wanted}, got {s.shape}")
     if weights.hh.shape != (K * H, P):

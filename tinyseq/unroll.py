@@ -31,7 +31,7 @@ def unroll(cell: Cell, x: Tensor, states: tuple[Tensor, ...],
         projection the first state and the outputs are (..., P).
     Errors: ShapeError when sizes do not fit the weights.
     """
-    check_sizes(cell, x, states, weights)
+    check_sizes(cell, x.shape, states, weights)
     if state.detail == "layers" and kernels.available():
         y, *finals = Fused.of(cell, unroll_gates).run(x, states, weights)
         return y, tuple(finals)
@@ -48,7 +48,7 @@ def unroll_gates(cell: Cell, x: Tensor, states: tuple[Tensor, ...],
 def step(cell: Cell, x: Tensor, states: tuple[Tensor, ...],
          weights: Weights) -> tuple[Tensor, ...]:
     """One step, x (N, I): the new states, the output first."""
-    check_sizes(cell, x[None], states, weights)
+    check_sizes(cell, (1, *x.shape), states, weights)
     if state.detail == "gates" or not kernels.available():
         return by_gates(cell, weights)(x, states, state.scope)
     return by_step(cell, weights)(x, states, state.scope)

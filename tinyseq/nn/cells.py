@@ -165,6 +165,7 @@ class GRUCell(RNNCellBase):
 
 # -- what the user gave, checked: also for the layers --------------------------------------
 def flag(name: str, value: Any) -> bool:
+    """The value, if it is True or False: torch's text otherwise."""
     if not isinstance(value, bool):
         raise TypeError(f"{name} should be of type bool, got: {type(value).__name__}")
     return value
@@ -214,5 +215,6 @@ def projection(proj_size: int, hidden_size: int) -> int:
 
 
 def no_projection(proj_size: int) -> None:
+    """Refuse a projection where there is none: torch's text."""
     if proj_size:
         raise ValueError("proj_size argument is only supported for LSTM, not RNN or GRU")

@@ -274,6 +274,7 @@ class Module:
 
 
 def joined(path: str, name: str) -> str:
+    """A dotted name."""
     return f"{path}.{name}" if path else name
 
 

