@@ -1,4 +1,4 @@
-"""The main job: small runs of everything, repeatable, interruptible; refusals; the command line."""
+"""The main job: small runs of everything, repeatable, interruptible; the command line."""
 from __future__ import annotations
 
 import json

@@ -272,8 +272,3 @@ class _Parser:
         ratio = ast.Call(ast.Name("div"), [centred, spread], [])
         scaled = ast.Call(ast.Name("mul"), [ratio, gain], [])
         return ast.Call(ast.Name("add"), [scaled, bias], [])
-
-
-def operation(name: str) -> Any:
-    """The declared operation of that name."""
-    return OPS[name]

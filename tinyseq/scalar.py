@@ -217,8 +217,11 @@ def sigmoid_f64(x: Any) -> Any:
     e = ONE8 + tail
     lost = ((ONE8 - e) + tail) + lost
     e = (e * a) * b
-    y = (ONE8 if x >= f8(0) else e) / (ONE8 + e)
-    y = y if x >= f8(0) else y + y * lost           # (to first order: e lies between 0.7 and 1.5)
+    below = ONE8 + e
+    y = (ONE8 if x >= f8(0) else e) / below
+    short = (ONE8 - below) + e                      # what rounding took from below; 1 / below is
+    step = -short * y if x >= f8(0) else lost - short * (ONE8 - y)  # y or 1 - y
+    y = y + y * step
     return y if x == x else x
 
 
