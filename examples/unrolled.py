@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""An unrolled LSTM with a loss at every step, drawn: columns are time steps, colours gradient norms.
+"""An unrolled LSTM with a loss at every step: columns are time steps, colours gradient norms.
 
     examples/unrolled.py [FILE]        writes unrolled.svg (or FILE: .svg, .dot, .png, .pdf)
 """

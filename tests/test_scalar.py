@@ -92,10 +92,18 @@ def test_the_check_of_coefficients_can_fail(monkeypatch, capsys):
 @pytest.mark.parametrize("word", WORDS)
 def test_loops_are_vectorised(word):
     """Packed arithmetic on the wide registers: mulps or mulpd on ymm or zmm."""
-    for dtype, suffix in ((np.float32, "ps"), (np.float64, "pd")):
-        fit.looped(word, dtype)(np.ones(4, dtype))
-        kernel = kernels.load("elementwise", lambda: "", np.dtype(dtype), word)
-        text = "\n".join(kernel[f"elementwise_{word}"].function.inspect_asm().values())
+    from numba import njit
+
+    from tinyseq import scalar
+    for short, dtype, suffix in (("f32", np.float32, "ps"), ("f64", np.float64, "pd")):
+        function = getattr(scalar, f"{word}_{short}")
+
+        @njit(**kernels.OPTIONS)
+        def loop(x, y):
+            for j in range(x.size):
+                y[j] = function(x[j])  # noqa: B023
+        loop(np.ones(4, dtype), np.ones(4, dtype))
+        text = "\n".join(loop.inspect_asm().values())
         assert len(re.findall(rf"v(?:mul|add|sub|fn?m\w+){suffix}\s.*%[yz]mm", text)) >= 10
 
 

@@ -21,7 +21,6 @@ import inspect
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any
 
 from tinyseq import rule, typeset
 from tinyseq.errors import CellError

@@ -219,9 +219,10 @@ def sigmoid_f64(x: Any) -> Any:
     e = (e * a) * b
     below = ONE8 + e
     y = (ONE8 if x >= f8(0) else e) / below
-    short = (ONE8 - below) + e                      # what rounding took from below; 1 / below is
-    step = -short * y if x >= f8(0) else lost - short * (ONE8 - y)  # y or 1 - y
-    y = y + y * step
+    short = (ONE8 - below) + e                      # what rounding took from below
+    over = y if x >= f8(0) else ONE8 - y            # 1 / below
+    lost = f8(0) if x >= f8(0) else lost
+    y = y + y * (lost - short * over)
     return y if x == x else x
 
 
