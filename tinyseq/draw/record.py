@@ -28,7 +28,7 @@ def draw(loss: Tensor | Flow, level: str = "cell", *, mode: str = "forward",
         >>> with ts.detail("gates"):
         ...     y, h = rnn(ts.ones(4, 1, 2))
         >>> ts.draw(h.sum())
-        <Picture RNN, T = 4: cell level, 5 boxes>
+        <Picture RNN, T = 4: cell level, 9 boxes>
     """
     if level not in LEVELS:
         raise ValueError(f"level must be one of {', '.join(LEVELS)}, got {level!r}")

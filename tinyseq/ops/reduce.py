@@ -125,7 +125,7 @@ def max(x: Any, dim: int | None = None, keepdim: bool = False) -> Any:
 
     Example:
         >>> import tinyseq as ts
-        >>> ts.max(ts.tensor([[1.0, 5.0], [3.0, 4.0]]), 1).indices
+        >>> ts.max(ts.tensor([[1.0, 5.0], [4.0, 3.0]]), 1).indices
         tensor([1, 0])
     """
     if dim is None:
