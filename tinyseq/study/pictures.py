@@ -92,23 +92,31 @@ def loss_curve(folder: Path, points: Sequence[dict[str, float]], first: float,
 def gates(folder: Path, model: CharacterModel, codes: np.ndarray,
           symbols: str) -> tuple[dict[str, str], dict[str, float]]:
     """The gate strip over some characters, and how many gate values are saturated or dead."""
-    read = codes[:CHARACTERS]
+    read = liveliest(codes)
     found = values(lambda: model(read[:, None]), "layer/l0.fwd/t=*/*")
     lines: dict[str, list[np.ndarray]] = {}
     for path, value in found.items():
         lines.setdefault(path.rsplit("/", 1)[1], []).append(value)
     squashed = {name: np.array(rows) for name, rows in lines.items() if name in "ifogrz"}
+    if "g" in squashed:
+        squashed["|g|"] = np.abs(squashed.pop("g"))
     if not squashed:  # the vanilla net has no gates: show its state
         squashed = {"h": np.abs(np.array(lines["h_next"]))}
     means: dict[str, Sequence[float | None]] = {
         name: [float(row.mean()) for row in rows] for name, rows in squashed.items()}
     characters = [symbols[c] if symbols[c].isprintable() else "·" for c in read]
-    low = -1.0 if "g" in means else 0.0
-    strip = heat_strip("The gates while it reads (mean over the units)", means, characters, low,
+    strip = heat_strip("The gates while it reads (mean over the units)", means, characters, 0.0,
                        1.0)
-    every = np.concatenate([rows.ravel() for name, rows in squashed.items() if name != "g"]
+    every = np.concatenate([rows.ravel() for name, rows in squashed.items() if name != "|g|"]
                            or [np.zeros(1)])
     health = {"saturated": float(np.mean((every > 0.99) | (every < 0.01))),
               "dead": float(np.mean([np.all(rows < 0.01, axis=(0, 1)).mean()
                                      for rows in squashed.values()]))}
     return keep(folder, "gates", Picture(strip, "gates")), health
+
+
+def liveliest(codes: np.ndarray) -> np.ndarray:
+    """The stretch of the first few pages with the most different characters: the most to see."""
+    stretches = [codes[k:k + CHARACTERS] for k in range(0, max(1, min(len(codes), 8_000)
+                                                               - CHARACTERS), CHARACTERS // 2)]
+    return max(stretches, key=lambda stretch: len(np.unique(stretch)))
