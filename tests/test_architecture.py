@@ -16,7 +16,7 @@ PACKAGE = Path(tinyseq.__file__).resolve().parent
 # Lowest floor first. A file imports from lower floors or from earlier files of its own floor. A
 # package stands for its files, which may import each other as long as that makes no circle.
 FLOORS = (
-    ("errors", "scope", "mode", "array", "scalar"),
+    ("blas", "errors", "scope", "mode", "array", "scalar"),
     ("array", "graph", "rule", "typeset"),
     ("tensor", "walk", "adjoint", "places", "emit"),
     ("kernels",),

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from tinyseq import kernels
+from tinyseq import blas, kernels
 from tinyseq.emit import Emitter
 from tinyseq.equations import Cell, Product
 from tinyseq.graph import Node
@@ -81,9 +81,10 @@ class Fused:
             run.states[-1][0] = first
         np.matmul(p.x.reshape(T * N, I), p.ih.T, out=run.Wx.reshape(T * N, p.ih.shape[0]))
         steps = self.step_work(p, run, H)
-        for t in range(T):
-            for work in steps:
-                work(t)
+        with blas.threads(blas.for_product(2.0 * N * p.hh.size)):
+            for t in range(T):
+                for work in steps:
+                    work(t)
         return run
 
     def step_work(self, p: Parts, run: Run, H: int) -> list[Callable[[int], Any]]:
@@ -258,9 +259,10 @@ class Fused:
                 stage, fresh = stage - 1, False
                 kernel = made[f"{cell.name}_backward_{stage}"]
                 work.append(calls(kernel, arguments))
-        for t in reversed(range(T)):
-            for one in work:
-                one(t)
+        with blas.threads(blas.for_product(2.0 * N * p.hh.size)):
+            for t in reversed(range(T)):
+                for one in work:
+                    one(t)
 
     def product_back(self, item: Product, p: Parts, carries: list[np.ndarray], g_Wh: np.ndarray,
                      through: np.ndarray, gy: np.ndarray, g_out: np.ndarray | None,

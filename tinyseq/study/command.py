@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from tinyseq import __version__
+from tinyseq import __version__, blas
 from tinyseq.data.ngram import baselines
 from tinyseq.data.text import load_text
 from tinyseq.errors import GradcheckError
@@ -148,7 +148,7 @@ class Study:
         self.print("[5/5] train", f"start {math.log(V):.2f} (= ln {V})  " + "  ".join(
             f"{NAMES.get(n, f'{n}-gram')} {nats:.2f}" for n, nats in lines.items()))
         self.print("", f"kernels ready after {self.seconds['compile']:.1f} s")
-        with self.timed("train"):
+        with self.timed("train"), blas.threads(1):  # (these products are small)
             try:
                 for point in train(model, text, o, course, progress):
                     below = [n for n, nats in lines.items() if point["nats"] < nats]
