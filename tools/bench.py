@@ -17,6 +17,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import argparse  # noqa: E402
 import gc  # noqa: E402
 import importlib.util  # noqa: E402
+import itertools  # noqa: E402
 import platform  # noqa: E402
 import statistics  # noqa: E402
 import time  # noqa: E402
@@ -28,6 +29,7 @@ import numpy as np  # noqa: E402
 import tinyseq as ts  # noqa: E402
 from tinyseq import kernels  # noqa: E402
 
+KINDS = {"LSTM": 4, "GRU": 3, "RNN": 1}
 SIZES = {"study": (16, 50, 32, 32), "small": (32, 100, 64, 128), "char": (64, 64, 64, 256)}
 TORCH = importlib.util.find_spec("torch") is not None
 
@@ -107,9 +109,9 @@ def gemm_rate(dtype: Any) -> float:
     return 2 * 1024 ** 3 / least
 
 
-def step(lib: Any, N: int, T: int, inputs: int, H: int) -> Callable[[], Any]:
-    """One training step of an LSTM layer: forward, y.sum().backward(), gradients dropped."""
-    layer = lib.nn.LSTM(inputs, H)
+def step(lib: Any, kind: str, N: int, T: int, inputs: int, H: int) -> Callable[[], Any]:
+    """One training step of a layer: forward, y.sum().backward(), gradients dropped."""
+    layer = getattr(lib.nn, kind)(inputs, H)
     x = lib.randn(T, N, inputs)
 
     def run() -> None:
@@ -122,20 +124,20 @@ def step(lib: Any, N: int, T: int, inputs: int, H: int) -> Callable[[], Any]:
 
 def layers(rounds: int) -> None:
     rate = gemm_rate(np.float32)
-    print(f"\nLSTM layer, one training step, float32, ms: minimum (median); sgemm here: "
+    print(f"\nlayers, one training step, float32, ms: minimum (median); sgemm here: "
           f"{rate / 1e9:.0f} GFLOP/s")
-    for name, size in SIZES.items():
-        works = {"tinyseq": step(ts, *size)}
+    for (kind, K), (name, size) in itertools.product(KINDS.items(), SIZES.items()):
+        works = {"tinyseq": step(ts, kind, *size)}
         if TORCH:
             import torch
             torch.set_num_threads(1)
-            works["torch"] = step(torch, *size)
+            works["torch"] = step(torch, kind, *size)
         found = interleaved(works, rounds)
         N, T, inputs, H = size
-        floor = (2 * 2 * (inputs + H) + 2 * H) * T * N * 4 * H / rate
+        floor = (2 * 2 * (inputs + H) + 2 * H) * T * N * K * H / rate
         times = "".join(f"{lib} {a * 1e3:7.2f} ({b * 1e3:.2f})  "
                         for lib, (a, b) in found.items())
-        print(f"  {name:<7}N {N:<3} T {T:<4} I {inputs:<3} H {H:<4}floor {floor * 1e3:6.2f}  "
+        print(f"  {kind:<5}{name:<6}N {N:<3} T {T:<4} I {inputs:<3} H {H:<4}floor {floor * 1e3:6.2f}  "
               f"{times}{100 * floor / found['tinyseq'][0]:.0f} % of the floor's rate")
 
 
