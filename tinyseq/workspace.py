@@ -6,17 +6,31 @@ import numpy as np
 from tinyseq.equations import Cell
 
 _pool: dict[tuple, list[np.ndarray]] = {}  # workspaces given back, by shape and dtype
+_held = [0]  # bytes waiting there
+MOST = 512 * 2 ** 20  # bytes: sequences of many lengths must not pile up
 
 
 def workspace(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
     """An array to write into, a used one if there is one: fresh pages cost more than the work."""
-    waiting = _pool.get((shape, dtype))
-    return waiting.pop() if waiting else np.empty(shape, dtype)
+    try:
+        array = _pool[shape, dtype].pop()
+    except (KeyError, IndexError):
+        return np.empty(shape, dtype)
+    _held[0] -= array.nbytes
+    return array
+
+
+def give_back(array: np.ndarray) -> None:
+    """Keep an array for the next pass that wants its shape, unless enough is kept already."""
+    if _held[0] + array.nbytes <= MOST:
+        _held[0] += array.nbytes
+        _pool.setdefault((array.shape, array.dtype), []).append(array)
 
 
 def release_workspaces() -> None:
     """Give the memory of all waiting workspaces back to the system."""
     _pool.clear()
+    _held[0] = 0
 
 
 class Run:
@@ -34,4 +48,4 @@ class Run:
 
     def __del__(self) -> None:
         for array in (self.Wx, self.Wh, self.lines):
-            _pool.setdefault((array.shape, array.dtype), []).append(array)
+            give_back(array)

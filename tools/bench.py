@@ -137,7 +137,8 @@ def layers(rounds: int) -> None:
         floor = (2 * 2 * (inputs + H) + 2 * H) * T * N * K * H / rate
         times = "".join(f"{lib} {a * 1e3:7.2f} ({b * 1e3:.2f})  "
                         for lib, (a, b) in found.items())
-        print(f"  {kind:<5}{name:<6}N {N:<3} T {T:<4} I {inputs:<3} H {H:<4}floor {floor * 1e3:6.2f}  "
+        print(f"  {kind:<5}{name:<6}N {N:<3} T {T:<4} I {inputs:<3} H {H:<4}"
+              f"floor {floor * 1e3:6.2f}  "
               f"{times}{100 * floor / found['tinyseq'][0]:.0f} % of the floor's rate")
 
 
