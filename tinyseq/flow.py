@@ -6,7 +6,7 @@ Read off a graph recorded op by op (`ts.detail("gates")` or "steps"); nothing is
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -36,13 +36,12 @@ class Flow:
     inputs: Norms
     outputs: Norms | None = None
     losses: Norms | None = None
-    cuts: frozenset[int] = field(default_factory=frozenset)
 
 
 def flow(loss: Tensor, layer: str | None = None) -> Flow:
     """The norm of dL/d(state) at every step of one recurrent layer (by default the first one).
 
-    Errors: GraphError when no recurrent layer was recorded step by step.
+    Errors: GraphError when no recurrent layer was recorded op by op.
     Example:
         >>> import tinyseq as ts
         >>> rnn, x = ts.nn.RNN(2, 3), ts.ones(5, 1, 2)
@@ -71,15 +70,20 @@ def unrolled(graph: Graph, layer: str | None) -> Scope:
     for node in graph:
         scope: Scope | None = node.scope
         while scope is not None:
-            if scope.cell is not None and node.scope.time is not None:
+            if scope.cell is not None and node.scope.time is not None and op_by_op(node):
                 found.setdefault(str(scope), scope)
             scope = scope.parent
     if not found or (layer is not None and layer not in found):
         raise GraphError(
-            f"no recurrent layer{'' if layer is None else f' {layer!r}'} was recorded step by step"
+            f"no recurrent layer{'' if layer is None else f' {layer!r}'} was recorded op by op"
             f" (there are: {', '.join(found) or 'none'}): run the forward pass inside "
             "`with ts.detail('gates'):`")
     return found[layer] if layer is not None else next(iter(found.values()))
+
+
+def op_by_op(node: Node) -> bool:
+    """Whether a node is a line of a step, not the port of a fused one, which hides its lines."""
+    return node.scope.gate is not None and node.op.name != "output"
 
 
 def read(graph: Graph, here: Scope) -> Flow:
@@ -98,8 +102,7 @@ def read(graph: Graph, here: Scope) -> Flow:
               if node.op.name == "getitem" and str(node.scope).startswith(f"{prefix}t=")
               and str(node.scope).count("/") == prefix.count("/")}
     return Flow(cell, path, T, lanes, [inputs.get(t) for t in range(T)],
-                named(by_scope, "y", T), named(by_scope, "L", T),
-                frozenset(t for t in range(1, T) if cut(by_scope, prefix, cell, t)))
+                named(by_scope, "y", T), named(by_scope, "L", T))
 
 
 def inside(scope: Scope, here: Scope) -> bool:
@@ -114,14 +117,6 @@ def named(by_scope: dict[str, Node], name: str, T: int) -> Norms | None:
     """The norms at `t=0/name`, `t=1/name` ..., where a training loop has named them so."""
     nodes = [by_scope.get(f"t={t}/{name}") for t in range(T)]
     return [norm(node) for node in nodes] if any(nodes) else None
-
-
-def cut(by_scope: dict[str, Node], prefix: str, cell: Any, t: int) -> bool:
-    """Whether no state of step t - 1 reaches step t: a detach stood between them."""
-    first = [node for name, node in by_scope.items() if name.startswith(f"{prefix}t={t}/")]
-    before = [by_scope.get(f"{prefix}t={t - 1}/{line}") for line in cell.returns]
-    return bool(first) and not any(type(parent) is Node and parent in before
-                                   for node in first for parent in node.inputs)
 
 
 def norm(node: Node | None) -> float | None:

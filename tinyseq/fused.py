@@ -158,9 +158,10 @@ class Fused:
         node = Node(self, parents, NO_PLAN, saved, stamp(saved), None,
                     tuple([y.array.shape for y in outputs]), outputs[0].array.dtype, next(births),
                     state.scope)
-        for k, y in enumerate(outputs):
+        for k, y in enumerate(outputs):  # y itself, then the final states under their lines' names
+            scope = state.scope.child(self.cell.returns[k - 1], gate=True) if k else state.scope
             y.node = Node(PORT, (node,), NO_PLAN, (), 0, k, y.array.shape, y.array.dtype,
-                          next(births), state.scope)
+                          next(births), scope)
             y.requires_grad = True
         if state.tape is not None:
             state.tape.append((outputs, operands))

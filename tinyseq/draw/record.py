@@ -21,7 +21,7 @@ def draw(loss: Tensor | Flow, level: str = "cell", *, mode: str = "forward",
 
     `mode` is "forward", "backward" or "both" (the way the arrows point); `steps` is "all" or the
     steps to show, where long sequences are shortened by default. Nothing changes in the graph.
-    Errors: GraphError when nothing was recorded step by step (`with ts.detail("gates"):`).
+    Errors: GraphError when nothing was recorded op by op (`with ts.detail("gates"):`).
     Example:
         >>> import tinyseq as ts
         >>> rnn = ts.nn.RNN(2, 3)
@@ -36,5 +36,5 @@ def draw(loss: Tensor | Flow, level: str = "cell", *, mode: str = "forward",
     cell = TITLES.get(found.cell.name, found.cell.name)
     name = title or f"{cell}, T = {found.steps}: {level} level"
     grid = TimeGrid(name, cell, found.steps, found.lanes, found.inputs, found.outputs,
-                    found.losses, found.cuts, mode)
+                    found.losses, mode=mode)
     return Picture(draw_grid(grid, shown=steps, width=width), name)
