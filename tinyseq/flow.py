@@ -1,6 +1,6 @@
 """How the gradient flows back through time: its norm at every step, and every step's share.
 
-Read off a graph recorded op by op (`ts.detail("gates")` or "steps"); nothing is committed to
+Read off a graph recorded op by op (`ts.detail("gates")`); nothing is committed to
 `.grad`.
 """
 from __future__ import annotations
