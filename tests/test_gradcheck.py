@@ -199,6 +199,14 @@ def test_wrt_and_gates():
     assert "ok" in str(report)
 
 
+def test_inputs_of_one_name_are_all_checked():
+    a, b = leaf(2, seed=1), leaf(2, seed=2)
+    a.label = b.label = "weight"
+    assert gradcheck(lambda a, b: a * b, [a, b])
+    with planted("mul", 1, lambda gy, a: gy), pytest.raises(GradcheckError, match="input 1, weight"):
+        gradcheck(lambda a, b: a * b, [a, b])
+
+
 def test_no_false_alarm_on_many_right_functions():
     for seed in range(60):
         a, b = leaf(2, 3, seed=seed), leaf(3, 2, seed=seed + 1000)

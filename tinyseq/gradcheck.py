@@ -85,7 +85,7 @@ def gradcheck(func: Callable[..., Any], inputs: Tensor | Sequence[Tensor], eps: 
         True
     """
     tensors = [inputs] if isinstance(inputs, Tensor) else list(inputs)
-    named = {t.label or f"input {k}": t for k, t in enumerate(tensors)}
+    named = {f"input {k}" + (f", {t.label}" if t.label else ""): t for k, t in enumerate(tensors)}
     try:
         report = check(func, named, eps=eps, rtol=rtol, noise=noise)
         if not report.ok:
@@ -107,12 +107,13 @@ def check(func: Callable[..., Any], inputs: Mapping[str, Tensor], *,
     """
     began = time.perf_counter()
     refuse(inputs)
+    wanted = set(inputs if wrt is None else wrt)
     before = {name: t.array.copy() for name, t in inputs.items()}
     words = generator.get_state()
     try:
         trial = Trial(func, inputs, np.random.default_rng(seed), (eps, rtol, noise))
         for name, t in inputs.items():
-            if t.requires_grad and (wrt is None or name in set(wrt)):
+            if t.requires_grad and name in wanted:
                 trial.compare(name, t, (gates or {}).get(name))
         if wrt is None:
             for node in trial.named_lines():
