@@ -203,7 +203,7 @@ def test_inputs_of_one_name_are_all_checked():
     a, b = leaf(2, seed=1), leaf(2, seed=2)
     a.label = b.label = "weight"
     assert gradcheck(lambda a, b: a * b, [a, b])
-    with planted("mul", 1, lambda gy, a: gy), pytest.raises(GradcheckError, match="input 1, weight"):
+    with planted("mul", 1, lambda gy, a: gy), pytest.raises(GradcheckError, match="input 1, w"):
         gradcheck(lambda a, b: a * b, [a, b])
 
 
