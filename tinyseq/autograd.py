@@ -8,7 +8,7 @@ import numpy as np
 from tinyseq.graph import Node, collect
 from tinyseq.mode import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
 from tinyseq.tensor import Tensor, wrap
-from tinyseq.walk import _commit, add_grad, differentiate
+from tinyseq.walk import commit, differentiate
 
 __all__ = ["backward", "enable_grad", "grad", "is_grad_enabled", "no_grad", "set_grad_enabled"]
 
@@ -99,12 +99,8 @@ def backward(tensors: Tensors, grad_tensors: Tensors = None, retain_graph: bool 
         tensor(8.)
     """
     roots = several(tensors)
-    only = None if inputs is None else set(several(inputs))
     grads = differentiate(roots, matching(grad_tensors, roots), retain_graph, create_graph)
-    with _commit:
-        for leaf, g in grads.items():
-            if only is None or leaf in only:
-                add_grad(leaf, g)
+    commit(grads, None if inputs is None else several(inputs))
 
 
 def several(tensors: Any) -> list[Tensor]:

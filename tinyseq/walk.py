@@ -180,17 +180,20 @@ def add_grad(leaf: Tensor, g: Any) -> None:
         leaf._grad.array += g
 
 
+def commit(grads: Grads, inputs: Iterable[Tensor] | None) -> None:
+    """Add what a walk has found to the leaves' `.grad`, or only to those of `inputs`."""
+    only = None if inputs is None else set(inputs)
+    with _commit, np.errstate(all="ignore"):
+        for leaf, g in grads.items():
+            if only is None or leaf in only:
+                add_grad(leaf, g)
+
+
 def backward(self: Tensor, gradient: Any = None, retain_graph: bool | None = None,
              create_graph: bool = False, inputs: Iterable[Tensor] | None = None,
              keep: str | None = None) -> None:
     """Add dL/d(leaf) to the `.grad` of every leaf that this tensor was made from.
 
-    `keep` is a glob over scopes (`"**/t=*/f"`): the gradients of those nodes stay readable
-    through `ts.graph(loss).select(...)`; all others are released as the walk passes.
+    `keep` is a glob over scopes (`"**/t=*/f"`) whose gradients stay readable on their nodes.
     """
-    only = None if inputs is None else set(inputs)
-    grads = differentiate([self], [gradient], retain_graph, create_graph, keep)
-    with _commit, np.errstate(all="ignore"):
-        for leaf, g in grads.items():
-            if only is None or leaf in only:
-                add_grad(leaf, g)
+    commit(differentiate([self], [gradient], retain_graph, create_graph, keep), inputs)

@@ -166,7 +166,7 @@ class Study:
             return
         strip, health = pictures.gates(self.folder, model, text.validation, text.symbols)
         self.svgs |= strip
-        self.svgs |= pictures.loss_curve(self.folder, course.points, course.first_loss, lines)
+        self.svgs |= pictures.loss_curve(self.folder, course.points, course.start, lines)
         self.facts["train"] = {
             "uniform": math.log(len(text.symbols)), "first_loss": course.first_loss,
             "baselines": {str(n): nats for n, nats in lines.items()},

@@ -78,11 +78,11 @@ def lag(folder: Path, found: Measurement) -> dict[str, str]:
                                         title="Loss at the last step only: the way back")))
 
 
-def loss_curve(folder: Path, points: Sequence[dict[str, float]], first: float,
+def loss_curve(folder: Path, points: Sequence[dict[str, float]], start: float,
                baselines: dict[int, float]) -> dict[str, str]:
     """The validation loss while training, over the n-gram lines."""
     xs = [0.0] + [p["seconds"] for p in points]
-    series = [Series("tinyseq", xs, [first] + [p["nats"] for p in points])]
+    series = [Series("tinyseq", xs, [start] + [p["nats"] for p in points])]
     lines = [(N_GRAMS.get(n, f"{n}-gram"), nats) for n, nats in baselines.items()]
     chart = line_chart("Loss on text it has not seen", series, "seconds of training",
                        "nats a character", references=lines)
@@ -91,7 +91,7 @@ def loss_curve(folder: Path, points: Sequence[dict[str, float]], first: float,
 
 def gates(folder: Path, model: CharacterModel, codes: np.ndarray,
           symbols: str) -> tuple[dict[str, str], dict[str, float]]:
-    """The gate strip over some characters, and how many gate values are saturated or dead."""
+    """The gate strip over some characters, and how many gate values are saturated."""
     read = liveliest(codes)
     found = values(lambda: model(read[:, None]), "layer/l0.fwd/t=*/*")
     lines: dict[str, list[np.ndarray]] = {}
@@ -107,11 +107,9 @@ def gates(folder: Path, model: CharacterModel, codes: np.ndarray,
     characters = [symbols[c] if symbols[c].isprintable() else "·" for c in read]
     strip = heat_strip("The gates while it reads (mean over the units)", means, characters, 0.0,
                        1.0)
-    every = np.concatenate([rows.ravel() for name, rows in squashed.items() if name != "|g|"]
-                           or [np.zeros(1)])
-    health = {"saturated": float(np.mean((every > 0.99) | (every < 0.01))),
-              "dead": float(np.mean([np.all(rows < 0.01, axis=(0, 1)).mean()
-                                     for rows in squashed.values()]))}
+    flat = [(rows > 0.99) | (rows < 0.01)  # where a sigmoid's slope is below 0.01: (T, 1, H)
+            for name, rows in squashed.items() if name != "|g|"]
+    health = {"saturated": float(np.mean(flat)), "dead": float(np.mean(np.all(flat, axis=(1, 2))))}
     return keep(folder, "gates", Picture(strip, "gates")), health
 
 

@@ -31,7 +31,8 @@ CHECKPOINTS = 4       # how often the validation loss is measured
 class Training:
     """The course of a training: nats a character, seconds of training, updates."""
 
-    first_loss: float = math.nan
+    start: float = math.nan           # on the validation part, before the first update
+    first_loss: float = math.nan      # of the first training window
     points: list[dict[str, float]] = field(default_factory=list)
     updates: int = 0
     clipped: int = 0
@@ -46,6 +47,7 @@ class Training:
 def train(model: CharacterModel, text: Text, options: Options, course: Training,
           say: Callable[[str], None]) -> Iterator[dict[str, float]]:
     """Train until the budget is spent; yields each measured point of the validation curve."""
+    course.start = validate(model, text)
     optimizer = Adam(model.parameters(), lr=RATE)
     windows = streams(text.train, width(text.train, options.steps), options.steps)
     states: Any = None
