@@ -13,8 +13,9 @@ import numpy as _np
 from tinyseq import errors
 from tinyseq.array import default_dtype, set_default_dtype
 from tinyseq.graph import Graph, Node
-from tinyseq.ops import (OPS, add, amax, cat, chunk, clone, div, exp, flatten, log, log_softmax,
-                         logsumexp, manual_seed, matmul, max, mean, mul, narrow, neg, permute, pow,
+from tinyseq.ops import (OPS, add, amax, cat, chunk, clone, div, exp, flatten, from_dlpack, log,
+                         log_softmax, logsumexp, manual_seed, matmul, max, mean, mul, narrow, neg,
+                         permute, pow,
                          rand, randint, randn, relu, reshape, sigmoid, softmax, split, sqrt,
                          squeeze, stack, sub, sum, tanh, transpose, unsqueeze, where)
 from tinyseq.scope import scope
@@ -112,5 +113,7 @@ def __getattr__(name: str) -> Any:
 
 
 LATER = {"nn": "tinyseq.nn", "optim": "tinyseq.optim", "data": "tinyseq.data",
-         "autograd": "tinyseq.autograd", "cells": "tinyseq.cells", "bptt": "tinyseq.bptt",
+         "autograd": "tinyseq.autograd", "func": "tinyseq.func", "vmap": "tinyseq.func:vmap",
+         "inference_mode": "tinyseq.mode:inference_mode", "cells": "tinyseq.cells",
+         "bptt": "tinyseq.bptt",
          "save": "tinyseq.io:save", "load": "tinyseq.io:load"}

@@ -15,6 +15,10 @@ from tinyseq.scope import state
 from tinyseq.tensor import Tensor, wrap
 
 
+class Lift(NotImplementedError):
+    """Raised by a tensor that has no one array: it says how an operation is applied to it."""
+
+
 def operand(value: Any, other: Any) -> Any:
     """A plain number beside a tensor, as an array: numbers never promote within their kind."""
     if isinstance(value, np.ndarray):
@@ -55,7 +59,10 @@ def unary(op: Any) -> Callable:
             if isinstance(x, (np.ndarray, np.generic)):
                 return forward(x)
             x = wrap(operand(x, None))
-        a = x.array
+        try:
+            a = x.array
+        except Lift as lift:
+            return lift.args[0](op, (x,), {})
         y = forward(a) if op.fast is None or a.size < 16384 else op.fast(a, forward)
         if x.requires_grad and state.grad:
             return record((x,), y)
@@ -75,8 +82,11 @@ def binary(op: Any) -> Callable:
             a = operand(a, b)
         elif not isinstance(b, tensor):
             b = operand(b, a)
-        xa = a.array if isinstance(a, tensor) else a
-        xb = b.array if isinstance(b, tensor) else b
+        try:
+            xa = a.array if isinstance(a, tensor) else a
+            xb = b.array if isinstance(b, tensor) else b
+        except Lift as lift:
+            return lift.args[0](op, (a, b), {})
         if xa.dtype is not xb.dtype and xa.dtype != xb.dtype:
             dtype = promoted(xa, xb)
             xa, xb = xa.astype(dtype), xb.astype(dtype)
@@ -120,9 +130,11 @@ def general(op: Any) -> Callable:
             operands = tuple([attrs.pop(op.inputs[k], None) if k >= len(args) else args[k]
                               for k in range(count)])
             attrs.update(zip(names, args[count:]))
-        arrays = [t.array if isinstance(t, Tensor) else t for t in operands]
         try:
+            arrays = [t.array if isinstance(t, Tensor) else t for t in operands]
             y = op.forward(*arrays, **attrs)
+        except Lift as lift:
+            return lift.args[0](op, operands, {**op.attributes, **attrs})
         except np.exceptions.AxisError as error:
             raise IndexError(f"{op.name}: axis {error.axis} is out of range for a tensor of shape "
                              f"{arrays[0].shape}") from error

@@ -26,7 +26,7 @@ class Node:
     """
 
     __slots__ = ("op", "inputs", "plan", "saved", "stamp", "attrs", "shape", "dtype", "birth",
-                 "scope", "gy", "owned", "keep", "__weakref__")
+                 "scope", "gy", "owned", "keep", "hooks", "__weakref__")
 
     def __init__(self, op: Any, inputs: tuple, plan: Any, saved: tuple, stamp: int, attrs: Any,
                  shape: tuple, dtype: np.dtype, birth: int, scope: Scope) -> None:
@@ -43,6 +43,7 @@ class Node:
         self.gy: Any = None
         self.owned = False
         self.keep = False
+        self.hooks: tuple = ()
 
     def __repr__(self) -> str:
         return f"<{self.where()} {self.shape}>"

@@ -55,6 +55,28 @@ class set_grad_enabled:
         return (enable_grad() if self.mode else no_grad())(function)
 
 
+class inference_mode(no_grad):
+    """As `no_grad`: nothing is recorded inside; `inference_mode(False)` records again.
+
+    Unlike torch's, a tensor made inside is an ordinary constant and may be used anywhere later.
+
+    Example:
+        >>> import tinyseq as ts
+        >>> w = ts.ones(2, requires_grad=True)
+        >>> with ts.inference_mode():
+        ...     y = w * 2
+        >>> y.requires_grad
+        False
+    """
+
+    def __init__(self, mode: bool = True) -> None:
+        super().__init__()
+        self.mode = not mode
+
+    def _recreate_cm(self) -> inference_mode:
+        return type(self)(not self.mode)
+
+
 def is_grad_enabled() -> bool:
     """Whether operations are recorded in this thread now."""
     return state.grad

@@ -58,6 +58,7 @@ class Op:
         self.samples: Any = getattr(block, "samples", None)
         self.kinks: tuple = getattr(block, "kinks", ())
         self.elementwise = False
+        self.linear: bool = getattr(block, "linear", False)  # in all its inputs together
         self.rules = [self._rule(name) for name in inputs]  # None: takes no gradient
         self.plans: dict[int, Plan] = {}
         self.attributes = {name: p.default for name, p
@@ -155,16 +156,20 @@ class Op:
 
     def pull(self, node: Node, gy: Any, graph: bool) -> Iterator[tuple[int, Any]]:
         """(input, dL/d(input)) for every input that needs one."""
-        saved: Any = node.saved
-        if graph:
-            saved = list(saved)
-            if node.plan.output >= 0:
-                y = saved[node.plan.output]
-                saved[node.plan.output] = wrap(y.array, node, y.version)
-        else:
-            saved = [s.array if isinstance(s, Tensor) else s for s in saved]
+        saved = self.saved(node, graph)
         for k, rule, at in node.plan.calls:
             yield k, rule(gy, *[saved[p] for p in at])
+
+    @staticmethod
+    def saved(node: Node, graph: bool) -> list:
+        """What the rules asked for: as arrays, or as Tensors with their history."""
+        if not graph:
+            return [s.array if isinstance(s, Tensor) else s for s in node.saved]
+        saved = list(node.saved)
+        if node.plan.output >= 0:
+            y = saved[node.plan.output]
+            saved[node.plan.output] = wrap(y.array, node, y.version)
+        return saved
 
 
 def forward_of(block: type) -> Callable:

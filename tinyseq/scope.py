@@ -79,13 +79,15 @@ births = itertools.count()  # one running number for all nodes: inputs are older
 class State(threading.local):
     """What recording depends on, one per thread: the grad mode, the scope, the detail, the tape.
 
-    `tape`, when it is a list, collects every node with its values (gradcheck asks for it).
+    `tape`, when it is a list, collects every node with its values (gradcheck asks for it);
+    `watch`, when it is a function, sees every gradient on its way (anomaly mode asks for it).
     """
 
     grad: bool = True
     scope: Scope = ROOT
     detail: str = "layers"
-    tape: list | None = None
+    tape: Any = None
+    watch: Any = None
 
 
 state = State()

@@ -13,8 +13,10 @@ import numpy as np
 
 from tinyseq.errors import GraphError, ShapeError
 from tinyseq.graph import FREED, Node, collect
+from tinyseq.hooks import hooked
+from tinyseq.refusals import intact, seed
 from tinyseq.scope import state
-from tinyseq.tensor import Tensor, stamp, wrap
+from tinyseq.tensor import Tensor, wrap
 
 _commit = threading.Lock()  # gradients of one leaf may arrive from several threads
 Grads = dict[Any, Any]  # by leaf Tensor, or by Node where the walk was stopped
@@ -30,11 +32,11 @@ def differentiate(roots: list[Tensor], gys: list, retain: bool | None, graph: bo
     Nothing is committed here: an exception on the way leaves every `.grad` as it was.
     """
     ends = frozenset(stop)
-    retain = graph if retain is None else retain
-    order: list[Node] = []
+    retain, watch = graph if retain is None else retain, watch or state.watch
     leaves: dict[Tensor, Pending] = {}
     before = state.grad, state.scope
     state.grad = graph
+    order: list[Node] = []
     try:
         seeds = [seed(root, gy, graph) for root, gy in zip(roots, gys)]
         order = collect((root.node for root in roots if root.node is not None), ends)
@@ -54,7 +56,8 @@ def differentiate(roots: list[Tensor], gys: list, retain: bool | None, graph: bo
         raise
     finally:
         state.grad, state.scope = before
-    found: Grads = {leaf: pending.gy for leaf, pending in leaves.items()}
+    found: Grads = {leaf: hooked(leaf.hooks, pending.gy, graph)
+                    for leaf, pending in leaves.items()}
     for node in ends:
         if node.gy is not None:
             found[node], node.gy = node.gy, None
@@ -63,14 +66,10 @@ def differentiate(roots: list[Tensor], gys: list, retain: bool | None, graph: bo
 
 def pull(node: Node, leaves: dict, retain: bool, graph: bool, watch: Watch | None) -> None:
     """Ask one node for its inputs' gradients and hand them on; then release what it saved."""
-    if node.saved is FREED:
-        raise GraphError(
-            "Trying to backward through the graph a second time: what <" + node.where() + "> had "
-            "saved is freed. Type backward(retain_graph=True) the first time; if the tensor is a "
-            "hidden state carried over from an earlier window, detach the hidden state")
-    if node.stamp != stamp(node.saved):
-        raise stale(node)
+    intact(node)
     state.scope = node.scope
+    if node.hooks:
+        node.gy = hooked(node.hooks, node.gy, graph)
     for k, g in node.op.pull(node, node.gy, graph):
         target = node.inputs[k]
         if watch is not None:
@@ -130,42 +129,6 @@ def undo_broadcast(g: Any, shape: tuple[int, ...]) -> Any:
         g = g.sum(axis=tuple(range(extra)))
     stretched = tuple(k for k, n in enumerate(shape) if n == 1 and g.shape[k] != 1)
     return g.sum(axis=stretched, keepdims=True) if stretched else g
-
-
-def seed(root: Tensor, gy: Any, graph: bool) -> Any:
-    """The gradient to start from, checked: ones for a scalar, else what the caller gave."""
-    if not root.requires_grad:
-        raise RuntimeError("element 0 of tensors does not require grad and does not have a grad_fn"
-                           f": nothing to differentiate in this tensor of shape {root.shape}")
-    if gy is None:
-        if root.array.size != 1:
-            raise RuntimeError("grad can be implicitly created only for scalar outputs; this one "
-                               f"has shape {root.shape}: reduce it, or give backward(gradient)")
-        gy = np.ones(root.shape, root.dtype)
-    given = gy.array if isinstance(gy, Tensor) else gy
-    if not isinstance(given, np.ndarray):
-        raise ShapeError(f"the gradient must be a tensor of the output's shape {root.shape}, "
-                         f"got a {type(given).__name__}")
-    if given.shape != root.shape:
-        raise ShapeError(f"the gradient must have the output's shape {root.shape}, got shape "
-                         f"{given.shape}")
-    if given.dtype != root.dtype:
-        raise ShapeError(f"the gradient must have the output's dtype {root.dtype}, "
-                         f"got {given.dtype}")
-    if graph:
-        return gy if isinstance(gy, Tensor) else wrap(given)
-    return given
-
-
-def stale(node: Node) -> GraphError:
-    """The error for a value that was changed after it was saved: names both operations."""
-    changed = [s for s in node.saved if isinstance(s, Tensor) and s.version[0]]
-    names = ", ".join(f"{s.label or 'a tensor'} {s.shape} (changed by {s.version[1]}, version "
-                      f"{s.version[0]})" for s in changed)
-    return GraphError(
-        f"<{node.where()}> saved values for its derivative that were changed in place since: "
-        f"{names}; the versions added up to {node.stamp} when it was recorded. Call backward() "
-        "before changing them, or change a clone()")
 
 
 def add_grad(leaf: Tensor, g: Any) -> None:

@@ -5,9 +5,12 @@ from typing import Any
 
 import numpy as np
 
+from tinyseq.cut import cut_
+from tinyseq.hooks import register_hook
 from tinyseq.op import OPS, Op
 from tinyseq.ops.activation import exp, log, relu, sigmoid, tanh
 from tinyseq.ops.arithmetic import COMPARISONS, add, div, mul, neg, pow, sqrt, sub, where
+from tinyseq.ops.exchange import EXCHANGE, from_dlpack
 from tinyseq.ops.index import (cat, chunk, embedding, getitem, index_into, narrow, put, split,
                                stack)
 from tinyseq.ops.inplace import copy_, fill_, in_place, set_item, zero_
@@ -22,7 +25,8 @@ from tinyseq.walk import backward
 
 __all__ = [
     "OPS", "Op", "add", "amax", "cat", "chunk", "clone", "cross_entropy", "div", "dropout",
-    "embedding", "exp", "expand", "flatten", "generator", "getitem", "linear", "log",
+    "embedding", "exp", "expand", "flatten", "from_dlpack", "generator", "getitem", "linear",
+    "log",
     "log_softmax", "logsumexp", "manual_seed", "matmul", "max", "mean", "mse_loss", "mul",
     "narrow", "neg", "nll_loss", "permute", "pow", "put", "rand", "randint", "randn", "relu",
     "reshape", "sigmoid", "softmax", "split", "sqrt", "squeeze", "stack", "sub", "sum", "tanh",
@@ -48,7 +52,7 @@ def clone(x: Tensor) -> Tensor:
 
 
 METHODS: dict[str, Any] = {
-    "backward": backward,
+    "backward": backward, "register_hook": register_hook, "cut_": cut_,
     "__add__": add, "__radd__": reflected(add), "__sub__": sub, "__rsub__": reflected(sub),
     "__mul__": mul, "__rmul__": reflected(mul), "__truediv__": div,
     "__rtruediv__": reflected(div), "__neg__": neg, "__pow__": pow, "__matmul__": matmul,
@@ -74,25 +78,5 @@ METHODS: dict[str, Any] = {
     "argmax": lambda x, dim=None: wrap(np.asarray(np.argmax(x.array, axis=dim))),
 }
 
-UFUNCS = {np.add: add, np.subtract: sub, np.multiply: mul, np.true_divide: div,
-          np.matmul: matmul}
-
-
-def array_ufunc(self: Tensor, ufunc: np.ufunc, method: str, *operands: Any, **more: Any) -> Any:
-    """A numpy array on the left of an operator is recorded; any other ufunc is refused, loudly."""
-    if ufunc in UFUNCS and method == "__call__" and not more:
-        return UFUNCS[ufunc](*[wrap(t) if isinstance(t, np.ndarray) else t for t in operands])
-    raise TypeError(f"numpy's {ufunc.__name__} would drop a Tensor's history in silence: use "
-                    f"ts.{ufunc.__name__}, or t.detach().numpy() to drop it on purpose")
-
-
-def array_function(self: Tensor, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
-    """No numpy function takes a Tensor silently."""
-    raise TypeError(f"numpy's {function.__name__} would drop a Tensor's history in silence: use "
-                    f"ts.{function.__name__}, or t.detach().numpy() to drop it on purpose")
-
-
-for _name, _method in METHODS.items():
+for _name, _method in {**METHODS, **EXCHANGE}.items():
     setattr(Tensor, _name, _method)
-setattr(Tensor, "__array_ufunc__", array_ufunc)
-setattr(Tensor, "__array_function__", array_function)

@@ -6,11 +6,8 @@ from typing import Any
 import numpy as np
 
 from tinyseq.graph import Node, collect
-from tinyseq.mode import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
 from tinyseq.tensor import Tensor, wrap
 from tinyseq.walk import commit, differentiate
-
-__all__ = ["backward", "enable_grad", "grad", "is_grad_enabled", "no_grad", "set_grad_enabled"]
 
 Tensors = Any  # a Tensor, or a sequence of them
 
