@@ -22,7 +22,7 @@ FLOORS = (
     ("kernels",),
     ("calling", "samples", "op", "cut"),
     ("ops",),
-    ("equations", "cells"),
+    ("equations", "cells", "variants"),
     ("workspace", "layer", "fused", "unroll"),
     ("__init__",),
     ("recompute", "autograd", "forward", "batching", "func"),

@@ -31,6 +31,19 @@ def lstm(x, h, c_prev):
     return h_next, c
 
 
+@cell(gates="i f g o", vectors="p_i p_f p_o",
+      source="Gers and Schmidhuber 2000, Recurrent nets that time and count")
+def lstm_peephole(x, h, c_prev):
+    """LSTM whose gates look at the cell state, each unit at its own: o at the new one."""
+    i = sigmoid(x.i + h.i + p_i * c_prev)  # input gate
+    f = sigmoid(x.f + h.f + p_f * c_prev)  # forget gate
+    g = tanh(x.g + h.g)              # candidate
+    c = f * c_prev + i * g           # cell state
+    o = sigmoid(x.o + h.o + p_o * c)       # output gate
+    h_next = o * tanh(c)
+    return h_next, c
+
+
 @cell(gates="r z n", source="Cho et al. 2014, with the reset after the product as in cuDNN")
 def gru(x, h):
     """Gated recurrent unit, PyTorch's: the reset gate acts on the product W_hn h + b_hn."""
@@ -52,4 +65,5 @@ def gru_textbook(x, h):
     return h_next
 
 
-CELLS = {cell.name: cell for cell in (rnn_tanh, rnn_relu, lstm, gru, gru_textbook)}
+SHIPPED = (rnn_tanh, rnn_relu, lstm, lstm_peephole, gru, gru_textbook)
+CELLS = {cell.name: cell for cell in SHIPPED}

@@ -7,7 +7,7 @@ from the operations' own rules by substitution: nobody writes a gate's derivativ
 
 The arrays: Wx (T, N, K*H) and Wh (1 or T, N, K*H) the products, without the biases bx and bh
 (K*H); a state s as s_all (T+1, N, H), entry 0 the initial one; lines (T, M, N, H) the named lines
-that are not states; vectors (number of vectors, H). In backward g_Wx and g_Wh as Wx and Wh;
+that are not states, and after them what is given; vectors (number of vectors, H). In backward g_Wx and g_Wh as Wx and Wh;
 carry_s (N, H) dL/ds of this step, replaced by that of the step before; through (P, N, H) what
 arrives through products inside the step; g_vectors as vectors; scratch (M', N or 1, H), one row
 for each g_line.
@@ -106,7 +106,7 @@ class Emitter(Places):
     def evaluate(self, line: Any) -> list[str]:
         element, note = self.element(line.tree), self.note(line)
         if line.scalar:
-            return [f"        {line.name} = real(0)  # the mean of {note}",
+            return [f"        {line.name} = real(0)  # the mean of {rule.text(line.tree)}",
                     "        for j in range(H):", f"            {line.name} += {element}",
                     f"        {line.name} /= real(H)"]
         return [f"        for j in range(H):  # {line.name} = {note}",

@@ -8,9 +8,10 @@
 
 The arguments are the input and the states; the first state is also the output. `v.gate` is the
 product of v with that gate's rows of its weight, plus bias: weight_ih for the input, weight_hh
-for anything else. `norm(v, gain, bias)` normalises a row over the units, `project(v)` multiplies
-with weight_hr. The return order is the order of the state arguments. A named line is saved,
-drawn, checked and can be probed; an unnamed temporary is recomputed in backward.
+for anything else. `norm(v, gain, bias)` normalises a row over the units, a line `m = mean(...)`
+is one number a row, `project(v)` multiplies with weight_hr. The return order is the order of the
+state arguments. A named line is saved, drawn, checked and can be probed; an unnamed temporary is
+recomputed in backward.
 """
 from __future__ import annotations
 
@@ -63,7 +64,8 @@ class Cell:
     gates: tuple[str, ...]
     states: tuple[str, ...]
     returns: tuple[str, ...]
-    vectors: tuple[str, ...]
+    vectors: tuple[str, ...]  # parameters of one value a unit
+    given: tuple[str, ...]    # constants of every step, such as masks
     source: str
     doc: str
     lines: tuple[Line, ...]
@@ -83,6 +85,7 @@ class Cell:
     def fingerprint(self) -> str:
         """A hash of everything that decides what the cell computes."""
         parts = [self.name, *self.gates, "|", *self.states, "|", *self.returns, "|", *self.vectors]
+        parts += ["|", *self.given] if self.given else []
         parts += [f"{line.name}={rule.text(line.tree)}" for line in self.lines]
         parts += [repr(item) for item in self.schedule if isinstance(item, Product)]
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
@@ -98,8 +101,11 @@ class Cell:
         return typeset.equations(self, format)
 
 
-def cell(gates: str, *, vectors: str = "", source: str = "") -> Callable[[Callable], Cell]:
+def cell(gates: str, *, vectors: str = "", given: str = "",
+         source: str = "") -> Callable[[Callable], Cell]:
     """Parse a function of named lines into a Cell; see the module's text for the notation.
+
+    `vectors` names parameters of one value a unit, `given` constants of every step (masks).
 
     Errors: CellError naming the cell, the line and the cure.
     Example:
@@ -108,33 +114,32 @@ def cell(gates: str, *, vectors: str = "", source: str = "") -> Callable[[Callab
         ('h_next',)
     """
     def parsed(function: Callable) -> Cell:
-        return _Parser(function, gates.split(), vectors.split(), source).parse()
+        tree, text = rule.parse(function), inspect.getsource(function)
+        notes = dict(re.findall(r"^\s*(\w+)\s*=[^=#\n]*#\s*(.*?)\s*$", text, re.M))
+        return Parser(tree, notes, gates.split(), vectors.split(), given.split(), source).parse()
     return parsed
 
 
-class _Parser:
-    """Turns the source of one cell into lines and a schedule."""
+class Parser:
+    """Turns the text of one cell into lines and a schedule."""
 
-    def __init__(self, function: Callable, gates: list[str], vectors: list[str],
-                 source: str) -> None:
-        self.tree = rule.parse(function)
-        self.name = self.tree.name
-        self.gates, self.vectors, self.source = gates, vectors, source
+    def __init__(self, tree: ast.FunctionDef, notes: dict[str, str], gates: list[str],
+                 vectors: list[str], given: list[str], source: str) -> None:
+        self.tree, self.name, self.notes = tree, tree.name, notes
+        self.gates, self.vectors, self.given, self.source = gates, vectors, given, source
         arguments = [a.arg for a in self.tree.args.args]
         if len(arguments) < 2:
             self.fail("", "a cell takes the input and at least one state: def f(x, h): ...")
         self.x, *self.states = arguments
-        for name in (*arguments, *vectors):
+        for name in (*arguments, *vectors, *given):
             if RESERVED.fullmatch(name) or (name == "x" and name != self.x):
                 self.fail("", f"the name {name!r} is used by the generated kernels: take another")
         if self.x != "x":
             self.fail("", f"the input is called x, not {self.x!r}")
-        self.known = set(arguments) | set(vectors)
+        self.known = {*arguments, *vectors, *given}
         self.lines: list[Line] = []
         self.schedule: list[Line | Product] = []
         self.rows_of: dict[str, str] = {}  # hidden gate -> the operand whose product it is
-        text = inspect.getsource(function)
-        self.notes = dict(re.findall(r"^\s*(\w+)\s*=[^=#\n]*#\s*(.*?)\s*$", text, re.M))
 
     def fail(self, line: str, why: str) -> None:
         raise CellError(f"cell {self.name!r}{f', line {line!r}' if line else ''}: {why}")
@@ -156,8 +161,9 @@ class _Parser:
         if not returns:
             self.fail("", "it must end in `return` of the new states, in the states' order")
         return Cell(self.name, tuple(self.gates), tuple(self.states), returns,
-                    tuple(self.vectors), self.source, ast.get_docstring(self.tree) or "",
-                    tuple(self.lines), tuple(self.schedule), tuple(written))
+                    tuple(self.vectors), tuple(self.given), self.source,
+                    ast.get_docstring(self.tree) or "", tuple(self.lines), tuple(self.schedule),
+                    tuple(written))
 
     def body(self) -> list[ast.stmt]:
         start = 1 if ast.get_docstring(self.tree) else 0
@@ -193,7 +199,8 @@ class _Parser:
             self.schedule.append(Product(inner, ()))
             self.known.add(name)
             return
-        self.add(Line(name, self.resolved(name, tree)))
+        scalar = isinstance(tree, ast.Call) and rule.text(tree.func) == "mean"
+        self.add(Line(name, self.resolved(name, tree.args[0] if scalar else tree), scalar))
 
     def add(self, line: Line) -> None:
         self.lines.append(line)
@@ -232,7 +239,7 @@ class _Parser:
         operand, gate = rule.text(tree.value), tree.attr
         if gate not in self.gates:
             self.fail(name, f"{gate!r} is not one of the gates {' '.join(self.gates)}")
-        if operand not in self.known or operand in self.vectors:
+        if operand not in self.known or operand in (*self.vectors, *self.given):
             self.fail(name, f"{operand!r} is not known here")
         if operand != self.x:
             if self.rows_of.get(gate, operand) != operand:

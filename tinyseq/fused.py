@@ -79,6 +79,8 @@ class Fused:
         for first in p.states:
             run.states.append(np.empty((T + 1, *first.shape), dtype))
             run.states[-1][0] = first
+        for k, constant in enumerate(p.given):
+            run.lines[:, len(self.emitter.kept) + k] = constant
         np.matmul(p.x.reshape(T * N, I), p.ih.T, out=run.Wx.reshape(T * N, p.ih.shape[0]))
         steps = self.step_work(p, run, H)
         with blas.threads(blas.for_product(2.0 * N * p.hh.size)):
@@ -186,7 +188,7 @@ class Fused:
                             for t, parent in zip(operands, node.inputs)]
         S = len(self.cell.states)
         y, finals = self.op_by_op(self.cell, twins[0], tuple(twins[1:1 + S]),
-                                  Weights.of(twins[1 + S:]))
+                                  Weights.of(twins[1 + S:], self.cell))
         asked = [(out, gy) for out, gy in zip((y, *finals), gys) if gy is not None]
         stops = [t.node for t, parent in zip(twins, node.inputs) if parent is not None]
         found = differentiate([out for out, _ in asked], [gy for _, gy in asked], True, True,

@@ -21,16 +21,18 @@ class Weights(NamedTuple):
     bias_hh: Tensor | None = None       # (K*H)
     vectors: tuple[Tensor, ...] = ()    # each (H), in the order of cell.vectors
     hr: Tensor | None = None            # (P, H), for cells that project
+    given: tuple[Tensor, ...] = ()      # constants of every step, each (T, N, H): cell.given
 
     def flat(self) -> tuple[Tensor | None, ...]:
         """In the order that a fused node keeps them in."""
-        return (self.ih, self.hh, self.bias_ih, self.bias_hh, *self.vectors, self.hr)
+        return (self.ih, self.hh, self.bias_ih, self.bias_hh, *self.vectors, self.hr, *self.given)
 
     @staticmethod
-    def of(flat: Any) -> Weights:
-        """The inverse of `flat`."""
-        ih, hh, bias_ih, bias_hh, *vectors, hr = flat
-        return Weights(ih, hh, bias_ih, bias_hh, tuple(vectors), hr)
+    def of(flat: Any, cell: Cell) -> Weights:
+        """The inverse of `flat`, for the weights of a cell."""
+        ih, hh, bias_ih, bias_hh, *rest = flat
+        V = len(cell.vectors)
+        return Weights(ih, hh, bias_ih, bias_hh, tuple(rest[:V]), rest[V], tuple(rest[V + 1:]))
 
 
 class Parts(NamedTuple):
@@ -44,18 +46,20 @@ class Parts(NamedTuple):
     bh: np.ndarray
     vectors: np.ndarray
     hr: np.ndarray | None
+    given: list[np.ndarray]
 
     @staticmethod
     def of(cell: Cell, operands: tuple[Any, ...]) -> Parts:
         """The arrays of x, the states and the weights, contiguous."""
-        S = len(cell.states)
+        S, V = len(cell.states), len(cell.vectors)
         arrays: list[Any] = [None if t is None else np.ascontiguousarray(t.array)
-                             for t in operands]
+                             for t in operands[:6 + S + V]]
         ih, hh, bx, bh, *vectors, hr = arrays[1 + S:]
         zero = np.zeros(ih.shape[0], ih.dtype)
         return Parts(arrays[0], arrays[1:1 + S], ih, hh, zero if bx is None else bx,
                      zero if bh is None else bh,
-                     np.array(vectors) if vectors else np.zeros((0, 1), ih.dtype), hr)
+                     np.array(vectors) if vectors else np.zeros((0, 1), ih.dtype), hr,
+                     [t.array for t in operands[6 + S + V:]])
 
 
 class Port:
@@ -91,6 +95,12 @@ def check_sizes(cell: Cell, shape: tuple[int, ...], states: tuple[Tensor, ...],
     if weights.hh.shape != (K * H, P):
         raise ShapeError(f"cell {cell.name!r}: weight_hh must be ({K * H}, {P}), "
                          f"got {weights.hh.shape}")
-    if len(weights.vectors) != len(cell.vectors):
-        raise ShapeError(f"cell {cell.name!r}: expected {len(cell.vectors)} vectors "
-                         f"({', '.join(cell.vectors)}), got {len(weights.vectors)}")
+    for what, names, held in (("vectors", cell.vectors, weights.vectors),
+                              ("given constants", cell.given, weights.given)):
+        if len(names) != len(held):
+            raise ShapeError(f"cell {cell.name!r}: expected {len(names)} {what} "
+                             f"({', '.join(names)}), got {len(held)}")
+    for name, t in zip(cell.given, weights.given):
+        if t.shape != (*shape[:2], H):
+            raise ShapeError(f"cell {cell.name!r}: {name!r} is given for every step, so it must "
+                             f"be {(*shape[:2], H)}, got {t.shape}")

@@ -40,7 +40,8 @@ class Places:
 
     # -- what the derivatives need --------------------------------------------------------
     def shares(self, line: Any) -> dict[str, ast.expr]:
-        return shares(line, self.ops)
+        return {name: share for name, share in shares(line, self.ops).items()
+                if name not in self.cell.given}
 
     def _shared(self) -> bool:
         """Whether both products of a gate always get one gradient, so that one array serves."""
@@ -95,6 +96,8 @@ class Places:
             return f"{cell.states[cell.returns.index(name)]}_all[t + 1, b]"
         if name in self.kept:
             return f"lines[t, {self.kept.index(name)}, b]"
+        if name in cell.given:
+            return f"lines[t, {len(self.kept) + cell.given.index(name)}, b]"
         if name in cell.vectors:
             return f"vectors[{cell.vectors.index(name)}]"
         return ""

@@ -50,11 +50,11 @@ def step(cell: Cell, x: Tensor, states: tuple[Tensor, ...],
     """One step, x (N, I): the new states, the output first."""
     check_sizes(cell, (1, *x.shape), states, weights)
     if state.detail == "gates" or not kernels.available():
-        return by_gates(cell, weights)(x, states, state.scope)
-    return by_step(cell, weights)(x, states, state.scope)
+        return by_gates(cell, weights)(x, states, state.scope, 0)
+    return by_step(cell, weights)(x, states, state.scope, 0)
 
 
-Step = Callable[[Tensor, tuple[Tensor, ...], Scope], tuple[Tensor, ...]]
+Step = Callable[[Tensor, tuple[Tensor, ...], Scope, int], tuple[Tensor, ...]]
 
 
 def over_steps(cell: Cell, x: Tensor, states: tuple[Tensor, ...], weights: Weights,
@@ -68,7 +68,7 @@ def over_steps(cell: Cell, x: Tensor, states: tuple[Tensor, ...], weights: Weigh
         states = tuple([initial(s, name, here) for name, s in zip(cell.states, states)])
         for t in range(x.shape[0]):
             state.scope = at = here.child(f"t={t}")
-            states = one(x[t], states, at)
+            states = one(x[t], states, at, t)
             outputs.append(states[0])
     finally:
         state.scope = here
@@ -87,8 +87,9 @@ def by_step(cell: Cell, weights: Weights) -> Step:
     """A step as one fused node: the layer's own kernels, over one step."""
     fused = Fused.of(cell, unroll_gates)
 
-    def one(x: Tensor, states: tuple[Tensor, ...], at: Scope) -> tuple[Tensor, ...]:
-        _, *new = fused.run(reshape(x, (1, *x.shape)), states, weights)
+    def one(x: Tensor, states: tuple[Tensor, ...], at: Scope, t: int) -> tuple[Tensor, ...]:
+        held = weights._replace(given=tuple([v[t:t + 1] for v in weights.given]))
+        _, *new = fused.run(reshape(x, (1, *x.shape)), states, held)
         return tuple(new)
 
     return one
@@ -148,9 +149,10 @@ def by_gates(cell: Cell, weights: Weights) -> Step:
               if isinstance(item, Product) and item.gates}
     work = program(cell)
 
-    def one(x: Tensor, states: tuple[Tensor, ...], at: Scope) -> tuple[Tensor, ...]:
+    def one(x: Tensor, states: tuple[Tensor, ...], at: Scope, t: int) -> tuple[Tensor, ...]:
         values: dict[Any, Any] = dict(zip(cell.states, states))
         values.update(zip(cell.vectors, weights.vectors))
+        values.update((name, v[t]) for name, v in zip(cell.given, weights.given))
         product(values, "x", cell.gates, x, (weights.ih, weights.bias_ih), H, at)
         for item in work:
             if isinstance(item, Product):

@@ -43,7 +43,7 @@ class Run:
                     if not line.scalar and line.name not in cell.returns])
         self.Wx = workspace((T, N, K * H), dtype)
         self.Wh = workspace((T if saves else 1, N, K * H), dtype)
-        self.lines = workspace((T, kept, N, H), dtype)
+        self.lines = workspace((T, kept + len(cell.given), N, H), dtype)
         self.states: list[np.ndarray] = []
 
     def __del__(self) -> None:
