@@ -52,7 +52,7 @@ def recurrent(cell, seed: int = 0):
     def run(x, *rest):
         flat = rest[S:] if cell.projected else (*rest[S:], None)
         with ts.scope("l0.fwd"):
-            y, finals = ts.unroll(cell, x, rest[:S], ts.Weights.of(flat))
+            y, finals = ts.unroll(cell, x, rest[:S], ts.Weights.of(flat, cell))
         return (y, *finals)
 
     return run, tensors

@@ -7,10 +7,10 @@ from the operations' own rules by substitution: nobody writes a gate's derivativ
 
 The arrays: Wx (T, N, K*H) and Wh (1 or T, N, K*H) the products, without the biases bx and bh
 (K*H); a state s as s_all (T+1, N, H), entry 0 the initial one; lines (T, M, N, H) the named lines
-that are not states, and after them what is given; vectors (number of vectors, H). In backward g_Wx and g_Wh as Wx and Wh;
-carry_s (N, H) dL/ds of this step, replaced by that of the step before; through (P, N, H) what
-arrives through products inside the step; g_vectors as vectors; scratch (M', N or 1, H), one row
-for each g_line.
+that are not states, and after them what is given; vectors (number of vectors, H). In backward
+g_Wx and g_Wh as Wx and Wh; carry_s (N, H) dL/ds of this step, replaced by that of the step
+before; through (P, N, H) what arrives through products inside the step; g_vectors as vectors;
+scratch (M', N or 1, H), one row for each g_line.
 """
 from __future__ import annotations
 

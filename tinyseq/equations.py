@@ -199,8 +199,10 @@ class Parser:
             self.schedule.append(Product(inner, ()))
             self.known.add(name)
             return
-        scalar = isinstance(tree, ast.Call) and rule.text(tree.func) == "mean"
-        self.add(Line(name, self.resolved(name, tree.args[0] if scalar else tree), scalar))
+        if isinstance(tree, ast.Call) and rule.text(tree.func) == "mean":
+            self.add(Line(name, self.resolved(name, tree.args[0]), scalar=True))
+        else:
+            self.add(Line(name, self.resolved(name, tree)))
 
     def add(self, line: Line) -> None:
         self.lines.append(line)
@@ -268,13 +270,10 @@ class Parser:
         """(v - mean) / sqrt(variance + eps) * gain + bias, its two means as lines of their own."""
         if len(operands) != 3:
             self.fail(name, "norm takes three operands: norm(v, gain, bias)")
-        v, gain, bias = [self.resolved(name, operand) for operand in operands]
+        v, gain, bias = [f"({rule.text(operand)})" for operand in operands]
         mean, variance = f"{name}_mean", f"{name}_variance"
-        self.add(Line(mean, v, scalar=True, named=False))
-        centred = ast.Call(ast.Name("sub"), [v, ast.Name(mean)], [])
-        self.add(Line(variance, ast.Call(ast.Name("mul"), [centred, centred], []), True, False))
-        spread = ast.Call(ast.Name("sqrt"), [ast.Call(
-            ast.Name("add"), [ast.Name(variance), ast.Constant(EPSILON)], [])], [])
-        ratio = ast.Call(ast.Name("div"), [centred, spread], [])
-        scaled = ast.Call(ast.Name("mul"), [ratio, gain], [])
-        return ast.Call(ast.Name("add"), [scaled, bias], [])
+        self.add(Line(mean, self.resolved(name, operands[0]), scalar=True, named=False))
+        square = rule.from_text(f"({v} - {mean}) * ({v} - {mean})")
+        self.add(Line(variance, self.resolved(name, square), scalar=True, named=False))
+        return self.resolved(name, rule.from_text(
+            f"({v} - {mean}) / sqrt({variance} + {EPSILON}) * {gain} + {bias}"))

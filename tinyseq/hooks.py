@@ -35,9 +35,9 @@ def register_hook(self: Tensor, hook: Callable[[Tensor], Any]) -> Hook:
         raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
     if not callable(hook):
         raise TypeError(f"a hook must be a function of the gradient, got {type(hook).__name__}")
-    owner = self if self.node is None else self.node
+    owner: Any = self if self.node is None else self.node
     made = Hook(owner, hook)
-    owner.hooks = (*owner.hooks, made)
+    owner.hooks = (*getattr(owner, "hooks", ()), made)  # a leaf has the slot, empty at first
     return made
 
 

@@ -75,6 +75,11 @@ def as_call(tree: ast.expr) -> tuple[str, list[ast.expr]] | None:
     return None
 
 
+def from_text(text: str) -> ast.expr:
+    """An expression from how Python writes it."""
+    return ast.parse(text, mode="eval").body
+
+
 def text(tree: ast.AST) -> str:
     """The expression as Python writes it."""
     return ast.unparse(tree)

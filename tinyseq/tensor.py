@@ -30,7 +30,7 @@ class Tensor:
         tensor([2., 4., 6.])
     """
 
-    __slots__ = ("array", "node", "requires_grad", "version", "label", "_grad", "_hooks",
+    __slots__ = ("array", "node", "requires_grad", "version", "label", "_grad", "hooks",
                  "__weakref__")
     __hash__ = object.__hash__
 
@@ -157,15 +157,6 @@ class Tensor:
                                f"got {self.array.dtype}")
         self.requires_grad = requires_grad
         return self
-
-    @property
-    def hooks(self) -> tuple:
-        """What `register_hook` has put on this leaf."""
-        return getattr(self, "_hooks", ())
-
-    @hooks.setter
-    def hooks(self, hooks: tuple) -> None:
-        self._hooks = hooks
 
     def retain_grad(self) -> Tensor:
         """Keep this tensor's own gradient through the next backward, though it is no leaf."""

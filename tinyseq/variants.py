@@ -12,13 +12,9 @@ from functools import lru_cache
 from tinyseq import rule
 from tinyseq.equations import EPSILON, Cell, Parser
 from tinyseq.errors import CellError
+from tinyseq.rule import from_text
 
 Text = list[tuple[str, ast.expr, str]]  # name, expression, comment
-
-
-def expression(text: str) -> ast.expr:
-    """An expression from its text."""
-    return ast.parse(text, mode="eval").body
 
 
 def rewritten(cell: Cell, word: str, lines: Text, *, vectors: tuple[str, ...] = (),
@@ -51,7 +47,9 @@ class Replace(ast.NodeTransformer):
 
 def replaced(tree: ast.expr, swap: Callable[[ast.expr], ast.expr | None]) -> ast.expr:
     """An expression with some of its parts replaced; `swap` returns None for what stays."""
-    return Replace(swap).visit(copy.deepcopy(tree))
+    found = Replace(swap).visit(copy.deepcopy(tree))
+    assert isinstance(found, ast.expr)
+    return found
 
 
 def products(cell: Cell) -> dict[str, list[str]]:
@@ -72,7 +70,7 @@ def layer_normed(cell: Cell) -> Cell:
     Example:
         >>> from tinyseq.cells import rnn_tanh
         >>> print(layer_normed(rnn_tanh).equations().splitlines()[0])
-        x_mean = mean(x.h)
+        h_mean = mean(h.h)
     """
     lines: Text = []
     gates, begun, stage = products(cell), dict.fromkeys((cell.states[0],), ""), ""
@@ -85,7 +83,7 @@ def layer_normed(cell: Cell) -> Cell:
                 lines += statistics(v, gates[v], stage)
         tree = replaced(tree, lambda node: normed(node, stage))
         if name == cell.returns[0] and "c" in cell.returns:  # what reads the new cell state
-            tree = replaced(tree, lambda node: expression("norm(c, gain_c, shift_c)")
+            tree = replaced(tree, lambda node: from_text("norm(c, gain_c, shift_c)")
                             if rule.text(node) == "c" else None)
         lines.append((name, tree, note))
     vectors = [f"{kind}_{side}{gate}" for side in "xh" for kind in ("gain", "shift")
@@ -105,8 +103,8 @@ def normed(node: ast.expr, stage: str) -> ast.expr | None:
         return None
     v, gate = rule.text(node.value), node.attr
     side = "x" if v == "x" else "h"
-    return expression(f"({v}.{gate} - {v}_mean{stage}) / sqrt({v}_variance{stage} + {EPSILON}) * "
-                      f"gain_{side}{gate} + shift_{side}{gate}")
+    return from_text(f"({v}.{gate} - {v}_mean{stage}) / sqrt({v}_variance{stage} + {EPSILON}) * "
+                     f"gain_{side}{gate} + shift_{side}{gate}")
 
 
 def statistics(v: str, gates: list[str], stage: str) -> Text:
@@ -114,7 +112,7 @@ def statistics(v: str, gates: list[str], stage: str) -> Text:
     mean, K = f"{v}_mean{stage}", len(gates)
     parts = (" + ".join(f"{v}.{g}" for g in gates),
              " + ".join(f"({v}.{g} - {mean}) * ({v}.{g} - {mean})" for g in gates))
-    over = [expression(f"mean(({part}) / {K})" if K > 1 else f"mean({part})") for part in parts]
+    over = [from_text(f"mean(({part}) / {K})" if K > 1 else f"mean({part})") for part in parts]
     return [(mean, over[0], ""), (f"{v}_variance{stage}", over[1], "")]
 
 
@@ -131,11 +129,11 @@ def recurrent_dropout(cell: Cell) -> Cell:
         h_next = tanh(x.h + hm.h)
     """
     h = cell.states[0]
-    lines: Text = [("hm", expression(f"m_h * {h}"), "the state through its mask")]
+    lines: Text = [("hm", from_text(f"m_h * {h}"), "the state through its mask")]
 
     def swap(node: ast.expr) -> ast.expr | None:
         if isinstance(node, ast.Attribute) and rule.text(node.value) == h:
-            return expression(f"hm.{node.attr}")
+            return from_text(f"hm.{node.attr}")
         return None
 
     lines += [(name, replaced(tree, swap), note) for name, tree, note in cell.written]
@@ -161,13 +159,13 @@ def zoneout(cell: Cell) -> Cell:
     lines: Text = []
     for name, tree, note in cell.written:
         lines.append((fresh.get(name, name), replaced(
-            tree, lambda node: expression(fresh[node.id])
+            tree, lambda node: from_text(fresh[node.id])
             if isinstance(node, ast.Name) and node.id in fresh else None), note))
     given = []
     for state, name in zip(cell.states, cell.returns):
         short = state.split("_")[0]
         given.append(f"z_{short}")
-        lines.append((name, expression(f"z_{short} * {state} + (1 - z_{short}) * {short}_new"),
+        lines.append((name, from_text(f"z_{short} * {state} + (1 - z_{short}) * {short}_new"),
                       "kept in part"))
     return rewritten(cell, "zoneout", lines, given=tuple(given), source="Krueger et al. 2017")
 

@@ -56,7 +56,7 @@ def differentiate(roots: list[Tensor], gys: list, retain: bool | None, graph: bo
         raise
     finally:
         state.grad, state.scope = before
-    found: Grads = {leaf: hooked(leaf.hooks, pending.gy, graph)
+    found: Grads = {leaf: hooked(getattr(leaf, "hooks", ()), pending.gy, graph)
                     for leaf, pending in leaves.items()}
     for node in ends:
         if node.gy is not None:

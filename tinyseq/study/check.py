@@ -42,7 +42,7 @@ def case(cell: Cell, seed: int) -> tuple[Any, dict[str, Tensor]]:
 
     def run(x: Tensor, *rest: Tensor) -> tuple[Tensor, ...]:
         with scope("l0.fwd"):
-            y, finals = unroll(cell, x, rest[:S], Weights.of([*rest[S:], None]))
+            y, finals = unroll(cell, x, rest[:S], Weights.of([*rest[S:], None], cell))
         return (y, *finals)
 
     return run, tensors

@@ -46,7 +46,7 @@ def compare(name: str, seed: int) -> Agreement:
     leaves = [wrap(a).requires_grad_() for a in (x, *states, *weights.values())]
     with detail("gates"):
         y, finals = unroll(cell, leaves[0], tuple(leaves[1:1 + S]),
-                           Weights.of([*leaves[1 + S:], None]))
+                           Weights.of([*leaves[1 + S:], None], cell))
     loss: Tensor = (y * wrap(gy)).sum()
     for s, g in zip(finals, g_states):
         loss = loss + (s * wrap(g)).sum()
