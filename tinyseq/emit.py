@@ -105,7 +105,9 @@ class Emitter(Places):
 
     def evaluate(self, line: Any) -> list[str]:
         element, note = self.element(line.tree), self.note(line)
-        if line.scalar:
+        if line.scalar and not line.mean:
+            return [f"        {line.name} = {element}"]
+        if line.mean:
             return [f"        {line.name} = real(0)  # the mean of {rule.text(line.tree)}",
                     "        for j in range(H):", f"            {line.name} += {element}",
                     f"        {line.name} /= real(H)"]
@@ -168,10 +170,13 @@ class Emitter(Places):
         """The loops that hand line's gradient on to the variables it was made of."""
         loops, found = self.hoist(self.shares(line))
         note = f"{line.name} = {self.note(line)}"
-        if line.scalar:
+        if line.mean:
             loops.insert(0, f"        s_{line.name} /= real(H)")
         touched += self.reads(found.values()) + self.reads(self.hoisted)
         for name, share in found.items():
+            if name in self.scalars and line.scalar and not line.mean:
+                loops.append(f"        s_{name} += {self.element(share)}")
+                continue
             if name in self.scalars:
                 loops += [f"        for j in range(H):  # {name} in {note}",
                           f"            s_{name} += {self.element(share)}"]

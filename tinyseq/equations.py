@@ -34,11 +34,12 @@ EPSILON = 1e-5  # what norm adds to a variance, as torch's LayerNorm does
 
 @dataclass(frozen=True)
 class Line:
-    """One line: its name, its expression, and whether it is one number a row (a mean) or a row."""
+    """One line: its name, its expression, and whether it is one number a row, perhaps a mean."""
 
     name: str
     tree: ast.expr
     scalar: bool = False
+    mean: bool = False
     named: bool = True  # whether the cell's author wrote it, or an expansion did
 
 
@@ -150,7 +151,7 @@ class Parser:
         state_gates = self.used_by(self.states[0])
         if state_gates:
             self.multiply(self.states[0], state_gates)
-        for statement in self.body():
+        for statement in self.tree.body[1 if ast.get_docstring(self.tree) else 0:]:
             if isinstance(statement, ast.Return):
                 returns = self.returned(statement)
                 break
@@ -164,10 +165,6 @@ class Parser:
                     tuple(self.vectors), tuple(self.given), self.source,
                     ast.get_docstring(self.tree) or "", tuple(self.lines), tuple(self.schedule),
                     tuple(written))
-
-    def body(self) -> list[ast.stmt]:
-        start = 1 if ast.get_docstring(self.tree) else 0
-        return self.tree.body[start:]
 
     def target(self, statement: ast.stmt) -> str:
         text = rule.text(statement)
@@ -200,9 +197,10 @@ class Parser:
             self.known.add(name)
             return
         if isinstance(tree, ast.Call) and rule.text(tree.func) == "mean":
-            self.add(Line(name, self.resolved(name, tree.args[0]), scalar=True))
-        else:
-            self.add(Line(name, self.resolved(name, tree)))
+            self.add(Line(name, self.resolved(name, tree.args[0]), True, True))
+            return
+        names, scalars = set(rule.names(tree)), {one.name for one in self.lines if one.scalar}
+        self.add(Line(name, self.resolved(name, tree), bool(names) and names <= scalars))
 
     def add(self, line: Line) -> None:
         self.lines.append(line)
@@ -271,9 +269,9 @@ class Parser:
         if len(operands) != 3:
             self.fail(name, "norm takes three operands: norm(v, gain, bias)")
         v, gain, bias = [f"({rule.text(operand)})" for operand in operands]
-        mean, variance = f"{name}_mean", f"{name}_variance"
-        self.add(Line(mean, self.resolved(name, operands[0]), scalar=True, named=False))
-        square = rule.from_text(f"({v} - {mean}) * ({v} - {mean})")
-        self.add(Line(variance, self.resolved(name, square), scalar=True, named=False))
-        return self.resolved(name, rule.from_text(
-            f"({v} - {mean}) / sqrt({variance} + {EPSILON}) * {gain} + {bias}"))
+        mean, variance, scale = f"{name}_mean", f"{name}_variance", f"{name}_scale"
+        for line, text in ((mean, v), (variance, f"({v} - {mean}) * ({v} - {mean})"),
+                           (scale, f"1 / sqrt({variance} + {EPSILON})")):
+            self.add(Line(line, self.resolved(name, rule.from_text(text)), True, line != scale,
+                          named=False))
+        return self.resolved(name, rule.from_text(f"({v} - {mean}) * {scale} * {gain} + {bias}"))

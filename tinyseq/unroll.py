@@ -23,9 +23,9 @@ from tinyseq.scope import Scope, state
 from tinyseq.tensor import Tensor
 
 
-def unroll(cell: Cell, x: Tensor, states: tuple[Tensor, ...],
-           weights: Weights) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """Run a cell over all steps of x.
+def unroll(cell: Cell, x: Tensor, states: tuple[Tensor, ...], weights: Weights,
+           times: range | None = None) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """Run a cell over all steps of x, which are called t=0, t=1 ..., or as `times` says.
 
     Shapes: x (T, N, I), each state (N, H) -> outputs (T, N, H), final states, each (N, H); with a
         projection the first state and the outputs are (..., P).
@@ -36,7 +36,7 @@ def unroll(cell: Cell, x: Tensor, states: tuple[Tensor, ...],
         y, *finals = Fused.of(cell, unroll_gates).run(x, states, weights)
         return y, tuple(finals)
     step_of = by_gates if state.detail == "gates" or not kernels.available() else by_step
-    return over_steps(cell, x, states, weights, step_of)
+    return over_steps(cell, x, states, weights, step_of, times)
 
 
 def unroll_gates(cell: Cell, x: Tensor, states: tuple[Tensor, ...],
@@ -57,18 +57,19 @@ def step(cell: Cell, x: Tensor, states: tuple[Tensor, ...],
 Step = Callable[[Tensor, tuple[Tensor, ...], Scope, int], tuple[Tensor, ...]]
 
 
-def over_steps(cell: Cell, x: Tensor, states: tuple[Tensor, ...], weights: Weights,
-               step_of: Callable[[Cell, Weights], Step]) -> tuple[Tensor, tuple[Tensor, ...]]:
+def over_steps(cell: Cell, x: Tensor, states: tuple[Tensor, ...], weights: Weights, step_of: Any,
+               times: range | None = None) -> tuple[Tensor, tuple[Tensor, ...]]:
     """The loop over time: one pointer is swapped a step, so that every node knows its step."""
     here = state.scope
     here.cell = cell
     outputs = []
     one = step_of(cell, weights)
     try:
-        states = tuple([initial(s, name, here) for name, s in zip(cell.states, states)])
-        for t in range(x.shape[0]):
+        if times is None:
+            states = tuple([initial(s, name, here) for name, s in zip(cell.states, states)])
+        for k, t in enumerate(times or range(x.shape[0])):
             state.scope = at = here.child(f"t={t}")
-            states = one(x[t], states, at, t)
+            states = one(x[k], states, at, k)
             outputs.append(states[0])
     finally:
         state.scope = here
@@ -125,13 +126,13 @@ def flatten(line: Line, into: list) -> None:
             return tree.id if hasattr(tree, "id") else float(tree.value)
         name, operands = call
         sources = tuple(visit(operand, False) for operand in operands)
-        target = line.name if top and not line.scalar else f"{line.name}.{len(into)}"
-        path = (line.name,) if top and not line.scalar else (line.name, name)
+        target = line.name if top and not line.mean else f"{line.name}.{len(into)}"
+        path = (line.name,) if top and not line.mean else (line.name, name)
         into.append(Instruction(OPS[name].call, sources, path, target))
         return target
 
     last = visit(line.tree, True)
-    if line.scalar:
+    if line.mean:
         into.append(Instruction(row_mean, (last,), (line.name,), line.name))
     elif last != line.name:  # a line that only renames: c = c_prev
         into.append(Instruction(lambda v: reshape(v, v.shape), (last,), (line.name,), line.name))

@@ -85,6 +85,9 @@ def layer_normed(cell: Cell) -> Cell:
         if name == cell.returns[0] and "c" in cell.returns:  # what reads the new cell state
             tree = replaced(tree, lambda node: from_text("norm(c, gain_c, shift_c)")
                             if rule.text(node) == "c" else None)
+        elif isinstance(tree, ast.Call) and name not in cell.returns:  # sigmoid(...), tanh(...):
+            lines.append((f"a_{name}", tree.args[0], ""))  # its argument's gradient serves many
+            tree = ast.Call(tree.func, [ast.Name(f"a_{name}")], [])
         lines.append((name, tree, note))
     vectors = [f"{kind}_{side}{gate}" for side in "xh" for kind in ("gain", "shift")
                for gate in cell.gates]
@@ -103,8 +106,8 @@ def normed(node: ast.expr, stage: str) -> ast.expr | None:
         return None
     v, gate = rule.text(node.value), node.attr
     side = "x" if v == "x" else "h"
-    return from_text(f"({v}.{gate} - {v}_mean{stage}) / sqrt({v}_variance{stage} + {EPSILON}) * "
-                     f"gain_{side}{gate} + shift_{side}{gate}")
+    return from_text(f"({v}.{gate} - {v}_mean{stage}) * {v}_scale{stage} * gain_{side}{gate} + "
+                     f"shift_{side}{gate}")
 
 
 def statistics(v: str, gates: list[str], stage: str) -> Text:
@@ -113,7 +116,8 @@ def statistics(v: str, gates: list[str], stage: str) -> Text:
     parts = (" + ".join(f"{v}.{g}" for g in gates),
              " + ".join(f"({v}.{g} - {mean}) * ({v}.{g} - {mean})" for g in gates))
     over = [from_text(f"mean(({part}) / {K})" if K > 1 else f"mean({part})") for part in parts]
-    return [(mean, over[0], ""), (f"{v}_variance{stage}", over[1], "")]
+    return [(mean, over[0], ""), (f"{v}_variance{stage}", over[1], ""),
+            (f"{v}_scale{stage}", from_text(f"1 / sqrt({v}_variance{stage} + {EPSILON})"), "")]
 
 
 @lru_cache(maxsize=32)

@@ -25,6 +25,7 @@ import numpy as np
 from tinyseq import emit
 
 OPTIONS: dict[str, Any] = {"error_model": "numpy", "fastmath": {"contract"}}
+SUMS = {**OPTIONS, "fastmath": {"contract", "reassoc"}}  # else a sum over a row is one by one
 _lock = threading.RLock()
 _loaded: dict[tuple[str, str], dict[str, Any]] = {}
 compiled: list[str] = []  # what was compiled or loaded in this process, for `tinyseq doctor`
@@ -96,7 +97,8 @@ def build(name: str, text: str, dtype: np.dtype) -> dict[str, Any]:
     made = {}
     for word, function in list(namespace.items()):
         if isinstance(function, FunctionType) and word.startswith(f"{name}_"):
-            made[word] = Kernel(numba.njit(**OPTIONS)(function), folder if path else None)
+            options = SUMS if "# the mean of" in text else OPTIONS
+            made[word] = Kernel(numba.njit(**options)(function), folder if path else None)
     return made
 
 
