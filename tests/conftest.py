@@ -4,14 +4,19 @@ from __future__ import annotations
 import importlib.util
 import random
 import shutil
+from collections.abc import Iterator
 
 import hypothesis
 import numpy as np
 import pytest
 
+from tinyseq.scope import State, state
+
 hypothesis.settings.register_profile("tinyseq", derandomize=True, deadline=None, database=None)
 hypothesis.settings.load_profile("tinyseq")
 
+collect_ignore = ["course.py"]  # what a student types, with torch: test_notebook.py runs it
+STATE = "grad", "scope", "detail", "tape", "watch"
 BROWSERS = "chromium", "chromium-browser", "google-chrome", "google-chrome-stable"
 
 
@@ -39,6 +44,17 @@ def seed() -> None:
     """Every test starts from the same numbers, whatever ran before it."""
     random.seed(0)
     np.random.seed(0)
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_behind() -> Iterator[None]:
+    """A test that leaves the engine's state changed would fail others, far from itself."""
+    yield
+    left = {name: getattr(state, name) for name in STATE
+            if getattr(state, name) is not getattr(State, name)}
+    for name in left:
+        setattr(state, name, getattr(State, name))
+    assert left == {}, "the test left the engine's state changed"
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pytest
 import tinyseq as ts
 from tinyseq import byhand, kernels
 from tinyseq.errors import GraphError
-from tinyseq.flow import kept_by_truncation
+from tinyseq.flow import flow, kept_by_truncation
 from tinyseq.probe import first_nonfinite, values
 from tinyseq.walk import differentiate
 
@@ -122,3 +122,17 @@ def test_drawing_does_not_touch_gradients(tmp_path):
     assert norms.lanes["h"][3] is not None and f"{norms.lanes['h'][3]:.2g}" in picture.svg()
     with pytest.raises(ValueError, match="cell"):
         ts.draw(loss, level="atom")
+
+
+def test_two_cells_in_one_place_are_not_mixed_up():
+    """The same path, another cell: each graph keeps its own, whatever ran there since."""
+    x = ts.ones(4, 1, 2)
+    losses = {}
+    with ts.detail("gates"):
+        for kind in ("RNN", "LSTM"):
+            losses[kind] = getattr(ts.nn, kind)(2, 3)(x)[0].sum()
+    assert [flow(losses[kind]).cell.name for kind in ("RNN", "LSTM")] == ["rnn_tanh", "lstm"]
+    with ts.detail("steps"):  # derivatives of a step's own graph run the cell inside the step
+        y = ts.nn.GRU(2, 3)(x)[0].sum()
+        y.backward(create_graph=True)
+    assert flow(losses["RNN"]).steps == 4

@@ -73,17 +73,21 @@ def arguments():
     rng = np.random.default_rng(0)
     T, N, H = 2, 3, 5
     made = [rng.normal(size=s).astype(F32) for s in
-            ((T, N, H), (1, N, H), (H,), (H,), (T + 1, N, H), (T, 0, N, H), (0, H))]
-    return (1, *made)
+            ((H, H), (1, 1), (T, N, H), (1, N, H), (H,), (H,), (T + 1, N, H), (T, 0, N, H),
+             (0, H))]
+    return tuple(made)
 
 
 def compute(made=None):
-    """One forward step of rnn_tanh: (the kernel, its result, what numpy says)."""
+    """All steps of rnn_tanh: (the kernel, its last state, what numpy says)."""
     made = made or kernels.for_cell(rnn_tanh, OPS, F32)
-    kernel = made["rnn_tanh_forward_0"]
-    t, Wx, Wh, bx, bh, h_all, lines, vectors = given = arguments()
+    kernel = made["rnn_tanh_forward"]
+    hh, _, Wx, Wh, bx, bh, h_all, lines, vectors = given = arguments()
+    h = h_all[0].copy()
+    for t in range(len(Wx)):
+        h = np.tanh(Wx[t] + bx + h @ hh.T + bh)
     kernel(*given)
-    return kernel, h_all[t + 1], np.tanh(Wx[t] + bx + Wh[0] + bh)
+    return kernel, h_all[-1], h
 
 
 def right(made=None):
@@ -181,8 +185,9 @@ def test_the_key_covers_all_sources_and_the_dtype(cache):
                for body in (text, text + "# changed\n", emit.source(changed_cell(), OPS))
                for dtype in ("float32", "float64")}
     assert len(folders) == 6 and None not in folders
-    scalars = (ROOT / "tinyseq" / "scalar.py").read_text(encoding="utf-8")
-    assert scalars in kernels.whole(text, F32)
+    for file in ("scalar.py", "product.py"):
+        shared = (ROOT / "tinyseq" / file).read_text(encoding="utf-8")
+        assert shared.partition("from typing")[2] in kernels.whole(text, F32)
 
 
 @compiles

@@ -4,12 +4,13 @@ from __future__ import annotations
 import copy
 import math
 import tracemalloc
+import warnings
 
 import numpy as np
 import pytest
 
 import tinyseq as ts
-from tinyseq import nn
+from tinyseq import nn, optim
 from tinyseq.errors import GraphError, NonFiniteError
 from tinyseq.nn.utils import clip_grad_norm_
 from tinyseq.optim import SGD, Adam
@@ -262,6 +263,22 @@ def test_a_state_that_does_not_fit_is_refused_at_load():
     assert not optimizer.state
 
 
+@pytest.mark.parametrize("change, error, text", [
+    (lambda s: None, TypeError, "expects the dict with 'state'.*Adam.*NoneType"),
+    (lambda s: {"model": s}, TypeError, "a dict with 'model'"),
+    (lambda s: SGD([nn.Parameter([1.0])]).state_dict(), ValueError, "no betas, eps.*not of Adam"),
+    (lambda s: {**s, "state": {0: {"exp_avg": ts.ones(1)}}}, ValueError, "no step, exp_avg_sq")])
+def test_what_no_optimizer_of_that_kind_gave_is_refused_at_load(change, error, text):
+    p = nn.Parameter([1.0])
+    optimizer = Adam([p])
+    p.grad = ts.ones(1)
+    optimizer.step()
+    before = frozen([p], optimizer)
+    with pytest.raises(error, match=text):
+        optimizer.load_state_dict(change(optimizer.state_dict()))
+    assert frozen([p], optimizer) == before
+
+
 # -- clipping ----------------------------------------------------------------------------
 def test_clipping_refuses_and_leaves_gradients_alone():
     p, q = nn.Parameter([1.0, 2.0]), nn.Parameter([3.0])
@@ -273,7 +290,60 @@ def test_clipping_refuses_and_leaves_gradients_alone():
     for wrong in (0, -1, float("nan")):
         with pytest.raises(ValueError, match="max_norm"):
             clip_grad_norm_([p, q], wrong)
-    assert math.isnan(clip_grad_norm_([p, q], 1.0, error_if_nonfinite=False))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert math.isnan(clip_grad_norm_([p, q], 1.0, error_if_nonfinite=False))
+        p.grad = np.array([np.inf, 1.0], np.float32)
+        clip_grad_norm_([p], 1.0, error_if_nonfinite=False)
+    assert math.isnan(p.grad.tolist()[0]) and p.grad.tolist()[1] == 0.0  # as in torch
     p.grad, q.grad = ts.zeros(2), None
     assert clip_grad_norm_([p, q], 1.0).item() == 0.0 and p.grad.tolist() == [0.0, 0.0]
     assert clip_grad_norm_([], 1.0).item() == 0.0
+
+
+@pytest.mark.parametrize("kind", [SGD, Adam, optim.AdamW, optim.RMSprop, optim.Adagrad,
+                                  optim.Adadelta])
+def test_how_torch_would_compute_it_changes_nothing(kind):
+    plain, ways = nn.Parameter([1.0, 2.0]), nn.Parameter([1.0, 2.0])
+    for p, optimizer in ((plain, kind([plain], lr=0.1)),
+                         (ways, kind([ways], lr=0.1, foreach=False, fused=None))):
+        p.grad = ts.ones(2)
+        optimizer.step()
+    assert plain.tolist() == ways.tolist()
+    for wrong in ("differentiable", "rate"):
+        with pytest.raises(TypeError, match=f"{kind.__name__} has no argument '{wrong}'"):
+            kind([plain], lr=0.1, **{wrong: True})
+
+
+@pytest.mark.parametrize("kind", [SGD, Adam])
+def test_a_rate_that_was_set_to_nonsense_is_found_before_anything_changes(kind):
+    p = nn.Parameter([1.0])
+    optimizer = kind([p], lr=0.1)
+    for lr in (math.nan, -1.0, "0.1", None):
+        p.grad = ts.ones(1)
+        optimizer.param_groups[0]["lr"] = lr
+        with pytest.raises(ValueError, match="learning rate lr"):
+            optimizer.step()
+        assert p.item() == 1.0 and not optimizer.state
+
+
+def test_named_parameters_are_taken():
+    net = nn.Linear(2, 1)
+    optimizer = SGD(net.named_parameters(), lr=0.1)
+    assert optimizer.param_groups[0]["params"] == list(net.parameters())
+
+
+def test_clipping_takes_what_it_should():
+    p = nn.Parameter([1.0, 2.0])
+    p.grad = ts.tensor([3.0, -4.0])
+    assert clip_grad_norm_(p, "2", norm_type="inf").item() == 4.0
+    assert p.grad.tolist() == pytest.approx([1.5, -2.0])
+    for call in (lambda w: clip_grad_norm_(w, 1.0), lambda w: nn.utils.clip_grad_value_(w, 1.0)):
+        for wrong in (nn.Linear(1, 1), [np.ones(2)], None):
+            with pytest.raises(TypeError, match=r"type model.parameters\(\)"):
+                call(wrong)
+        used_up = iter([])
+        with pytest.warns(UserWarning, match="empty generator"):
+            call(used_up)
+    with pytest.raises(ValueError, match="max_norm > 0, got 'much'"):
+        clip_grad_norm_([p], "much")

@@ -1,6 +1,7 @@
 """Recurrent modules: torch's weights, numbers, shapes and messages; our own keywords."""
 from __future__ import annotations
 
+import ast
 import copy
 import itertools
 
@@ -11,6 +12,7 @@ import tinyseq as ts
 from tinyseq import nn
 
 LAYERS, CELLS = ("RNN", "LSTM", "GRU"), ("RNNCell", "LSTMCell", "GRUCell")
+OPTIONS: tuple[dict, ...] = {}, {"num_layers": 2, "bidirectional": True}
 
 # What torch 2.13.0 gives after torch.manual_seed(0), to nine digits (enough for every bit).
 GOLDEN = {
@@ -31,6 +33,10 @@ GOLDEN = {
 def made(lib, text, **more):
     name, _, sizes = text.partition("(")
     return getattr(lib, name)(*map(int, sizes[:-1].split(", ")), **more)
+
+
+def listed(last):
+    return list(last) if isinstance(last, tuple) else [last]
 
 
 def flat(module):
@@ -115,21 +121,6 @@ def against_torch(name, options, x, states, outputs):
 
 
 @pytest.mark.needs_torch
-@pytest.mark.parametrize("form", ["unbatched", "batched", "batch_first"])
-@pytest.mark.parametrize("options", [{}, {"bias": False}], ids=["bias", "nobias"])
-@pytest.mark.parametrize("name", LAYERS)
-def test_layers_equal_torch(name, options, form):
-    batch = {"unbatched": (), "batched": (2,), "batch_first": (2,)}[form]
-    x, y = (6, *batch, 3), (6, *batch, 4)
-    if form == "batch_first":
-        options, x, y = {**options, "batch_first": True}, (2, 6, 3), (2, 6, 4)
-    states = [(1, *batch, 4)] * (2 if name == "LSTM" else 1)
-    extra = [{"nonlinearity": n} for n in ("tanh", "relu")] if name == "RNN" else [{}]
-    for more, given in itertools.product(extra, (states, [])):
-        assert against_torch(name, {**options, **more}, x, given, [y, *states]) < 1e-12
-
-
-@pytest.mark.needs_torch
 @pytest.mark.parametrize("batch", [(), (2,)], ids=["unbatched", "batched"])
 @pytest.mark.parametrize("options", [{}, {"bias": False}], ids=["bias", "nobias"])
 @pytest.mark.parametrize("name", CELLS)
@@ -150,44 +141,115 @@ def test_one_step_is_the_cell(name):
     assert (y[0] if name == "LSTM" else y).array.tobytes() == new[0].array.tobytes()
 
 
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
 @pytest.mark.parametrize("name", LAYERS)
-def test_batch_first_is_the_transposed_input(name):
-    layer = getattr(nn, name)(3, 4)
-    turned = getattr(nn, name)(3, 4, batch_first=True)
+def test_batch_first_is_the_transposed_input(name, options):
+    layer = getattr(nn, name)(3, 4, **options)
+    turned = getattr(nn, name)(3, 4, batch_first=True, **options)
     turned.load_state_dict(layer.state_dict())
-    x = ts.randn(5, 2, 3)
-    (y, h), (z, k) = layer(x), turned(x.transpose(0, 1))
+    x, lanes = ts.randn(5, 2, 3), len(layer.lanes())
+    hx = (ts.randn(lanes, 2, 4),) * 2 if name == "LSTM" else ts.randn(lanes, 2, 4)
+    (y, h), (z, k) = layer(x, hx), turned(x.transpose(0, 1), hx)
     assert y.array.tobytes() == z.transpose(0, 1).array.tobytes()
-    for a, b in zip((h, k), (k, h)) if name != "LSTM" else zip(h, k):
-        assert a.shape == (1, 2, 4) and a.array.tobytes() == b.array.tobytes()
+    for a, b in zip(listed(h), listed(k)):
+        assert a.shape == (lanes, 2, 4) and a.array.tobytes() == b.array.tobytes()
+
+
+@pytest.mark.parametrize("detail", ["gates", "steps", "layers"])
+@pytest.mark.parametrize("name", LAYERS)
+def test_final_states_stand_by_layer_and_direction(name, detail):
+    layer = getattr(nn, name)(3, 4, 2, bidirectional=True)
+    with ts.detail(detail):
+        y, last = layer(ts.randn(5, 2, 3))
+    h = listed(last)[0]
+    assert y.shape == (5, 2, 8) and h.shape == (4, 2, 4)
+    assert h[-2].array.tobytes() == y[-1, :, :4].array.tobytes()
+    assert h[-1].array.tobytes() == y[0, :, 4:].array.tobytes()
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
+@pytest.mark.parametrize("name", LAYERS)
+def test_each_result_alone_has_its_share_of_the_gradients(name, options):
+    """A loss on the output, on h_n or on c_n only: their gradients add up to that of all three."""
+    layer = getattr(nn, name)(3, 4, dtype=ts.float64, **options)
+    x = ts.randn(5, 2, 3, dtype=ts.float64, requires_grad=True)
+    given = [x, *layer.parameters()]
+
+    def gradients(*which):
+        y, last = layer(x)
+        outs = [y, *listed(last)]
+        sum(((k + 1) * outs[k] * outs[k]).sum() for k in which).backward()
+        found = [t.grad.array for t in given]
+        for t in given:
+            t.grad = None
+        return found
+
+    every = range(3 if name == "LSTM" else 2)
+    alone = [gradients(k) for k in every]
+    assert all(max(np.abs(g).max() for g in found) > 1e-3 for found in alone)
+    for whole, *parts in zip(gradients(*every), *alone):
+        np.testing.assert_allclose(sum(parts), whole, rtol=1e-12, atol=1e-14)
 
 
 @pytest.mark.parametrize("name", LAYERS)
-def test_an_empty_batch_has_empty_outputs_and_zero_gradients(name):
-    layer = getattr(nn, name)(3, 4)
-    y, _ = layer(ts.zeros(5, 0, 3))
-    assert y.shape == (5, 0, 4)
+def test_the_graph_has_no_leaf_for_states_that_were_not_given(name):
+    layer = getattr(nn, name)(3, 4, 2, bidirectional=True)
+    nodes = ts.graph(layer(ts.ones(5, 2, 3))[0]).nodes
+    leaves = {t for node in nodes for t in node.inputs if isinstance(t, ts.Tensor)}
+    assert leaves == set(layer.parameters())
+
+
+@pytest.mark.parametrize("detail", ["gates", "layers"])
+@pytest.mark.parametrize("name", LAYERS)
+def test_a_nan_spreads_in_the_direction_of_time_only(name, detail):
+    layer = getattr(nn, name)(3, 4, bidirectional=True)
+    clean = np.random.normal(size=(7, 2, 3)).astype(np.float32)
+    dirty = clean.copy()
+    dirty[3] = np.nan
+    with ts.detail(detail):
+        a, b = [layer(ts.tensor(v))[0].array for v in (clean, dirty)]
+    assert a[:3, :, :4].tobytes() == b[:3, :, :4].tobytes() and np.isnan(b[3:, :, :4]).all()
+    assert a[4:, :, 4:].tobytes() == b[4:, :, 4:].tobytes() and np.isnan(b[:4, :, 4:]).all()
+
+
+@pytest.mark.parametrize("detail", ["gates", "steps", "layers"])
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
+@pytest.mark.parametrize("name", LAYERS)
+def test_an_empty_batch_has_empty_outputs_and_zero_gradients(name, options, detail):
+    layer = getattr(nn, name)(3, 4, **options)
+    lanes = len(layer.lanes())
+    with ts.detail(detail):
+        y, last = layer(ts.zeros(5, 0, 3))
+    assert y.shape == (5, 0, 4 * lanes // layer.num_layers)
+    assert [s.shape for s in listed(last)] == [(lanes, 0, 4)] * len(listed(last))
     y.sum().backward()
     assert all(p.grad.shape == p.shape and not p.grad.array.any() for p in layer.parameters())
 
 
 # -- our own keywords --------------------------------------------------------------------
-def test_forget_bias_is_the_total_bias_and_leaves_the_other_draws():
+@pytest.mark.parametrize("make, options", [(nn.LSTM, {}), (nn.LSTM, OPTIONS[1]),
+                                           (nn.LSTMCell, {})])
+def test_forget_bias_is_the_total_bias_and_leaves_the_other_draws(make, options):
     ts.manual_seed(1)
-    plain = nn.LSTM(3, 4)
+    plain = make(3, 4, **options)
     ts.manual_seed(1)
-    layer = nn.LSTM(3, 4, forget_bias=1.5)
-    for name, value in (("bias_ih_l0", 1.5), ("bias_hh_l0", 0.0)):
-        ours, theirs = getattr(layer, name).array, getattr(plain, name).array
-        assert (ours[4:8] == value).all()
-        assert (np.delete(ours, range(4, 8)) == np.delete(theirs, range(4, 8))).all()
+    layer = make(3, 4, forget_bias=1.5, **options)
+    for (name, p), other in zip(layer.named_parameters(), plain.parameters()):
+        ours, theirs = p.array, other.array
+        if name.startswith("bias"):
+            assert (ours[4:8] == (1.5 if name.startswith("bias_ih") else 0.0)).all()
+            ours, theirs = np.delete(ours, range(4, 8)), np.delete(theirs, range(4, 8))
+        assert (ours == theirs).all()
     with pytest.raises(ValueError, match="bias=True"):
-        nn.LSTM(3, 4, bias=False, forget_bias=1.0)
+        make(3, 4, bias=False, forget_bias=1.0)
 
 
 def test_the_textbook_gru_resets_before_the_product():
     layer = nn.GRU(2, 3, reset_after=False, dtype=np.float64)
+    cell = nn.GRUCell(2, 3, reset_after=False, dtype=np.float64)
+    cell.load_state_dict({k.removesuffix("_l0"): v for k, v in layer.state_dict().items()})
     x, h = ts.randn(1, 1, 2, dtype=np.float64), ts.randn(1, 1, 3, dtype=np.float64)
+    assert cell(x[0], h[0]).array.tobytes() == layer(x, h)[1][0].array.tobytes()
     w, u, b, c = [p.array for p in layer.parameters()]
     a, s = x.array[0, 0], h.array[0, 0]
     def gate(k, v): return w[3 * k:3 * k + 3] @ a + b[3 * k:3 * k + 3] + (
@@ -197,17 +259,28 @@ def test_the_textbook_gru_resets_before_the_product():
     np.testing.assert_allclose(layer(x, h)[1].array[0, 0], (1 - z) * n + z * s, rtol=1e-13)
 
 
+REPRS = (
+    "RNN(3, 4, num_layers=2)", "RNN(3, 4, nonlinearity=relu)", "GRU(3, 4, reset_after=False)",
+    "LSTM(3, 4, bias=False, batch_first=True)", "LSTM(3, 4, forget_bias=1.0)",
+    "LSTM(3, 4, proj_size=2, num_layers=2, bias=False, batch_first=True, dropout=0.2, "
+    "bidirectional=True)", "GRUCell(3, 4, bias=False)", "GRUCell(3, 4, reset_after=False)",
+    "RNNCell(3, 4, bias=False, nonlinearity=relu)", "LSTMCell(3, 4, forget_bias=0.5)")
+
+
+def built(text):
+    """The module whose repr this should be."""
+    call = ast.parse(text, mode="eval").body
+    options = {k.arg: "relu" if k.arg == "nonlinearity" else ast.literal_eval(k.value)
+               for k in call.keywords}
+    return getattr(nn, call.func.id)(*map(ast.literal_eval, call.args), **options)
+
+
 def test_equations_repr_and_copies():
     assert nn.GRU(2, 3, reset_after=False).equations() != nn.GRU(2, 3).equations()
     assert "c = f * c_prev" in nn.LSTM(2, 3).equations()
     assert nn.LSTMCell(2, 3).equations("latex").startswith(r"\begin{aligned}")
-    assert [repr(module) for module in (
-        nn.RNN(3, 4), nn.RNN(3, 4, nonlinearity="relu"), nn.GRU(3, 4, reset_after=False),
-        nn.LSTM(3, 4, bias=False, batch_first=True, forget_bias=None), nn.GRUCell(3, 4, False),
-        nn.RNNCell(3, 4, False, "relu"))] == [
-        "RNN(3, 4)", "RNN(3, 4, nonlinearity=relu)", "GRU(3, 4, reset_after=False)",
-        "LSTM(3, 4, bias=False, batch_first=True)", "GRUCell(3, 4, bias=False)",
-        "RNNCell(3, 4, bias=False, nonlinearity=relu)"]  # torch hides the first nonlinearity
+    for text in REPRS:  # a module is what its repr says
+        assert repr(built(text)) == text
     layer = nn.GRU(3, 4)
     twin = copy.deepcopy(layer)
     x = ts.randn(5, 2, 3)
@@ -215,11 +288,92 @@ def test_equations_repr_and_copies():
     assert twin(x)[0].array.tobytes() == layer(x)[0].array.tobytes()
 
 
+@pytest.mark.parametrize("lengths", [None, [2, 3]], ids=["whole", "lengths"])
+@pytest.mark.parametrize("detail", ["gates", "steps"])
 @pytest.mark.parametrize("name", LAYERS)
-def test_steps_of_a_layer_know_their_place(name):
+def test_steps_of_a_layer_know_their_place(name, detail, lengths):
+    """In both directions a step is called by the time of its input."""
     model = nn.Module()
-    model.encoder = getattr(nn, name)(3, 4)
-    with ts.detail("gates"):
-        y, _ = model.encoder(ts.ones(3, 1, 3))
-    found = ts.graph(y).select("encoder/l0.fwd/t=*/h_next")
-    assert [node.scope.time for node in found] == [0, 1, 2]
+    model.encoder = getattr(nn, name)(3, 4, 2, bidirectional=True)
+    x = ts.ones(3, 2, 3, requires_grad=True)
+    hx = ts.zeros(4, 2, 4, requires_grad=True)
+    with ts.detail(detail):
+        y, last = model.encoder(x, (hx, hx) if name == "LSTM" else hx, lengths=lengths)
+    graph = ts.graph([y, *listed(last)])
+    for lane, times in (("l0.fwd", [0, 1, 2]), ("l1.fwd", [0, 1, 2]), ("l0.rev", [2, 1, 0])):
+        found = graph.select(f"encoder/{lane}/t=*/h_next")
+        assert list(dict.fromkeys(node.scope.time for node in found)) == times
+        assert len(found) == 3, [str(node.scope) for node in found]
+        assert len(graph.select(f"encoder/{lane}/init/h")) == 1
+
+
+# -- dropout between layers --------------------------------------------------------------
+@pytest.mark.parametrize("name", LAYERS)
+def test_dropout_acts_between_layers_in_training_only(name):
+    layer = getattr(nn, name)(3, 4, 2, dropout=1.0, bidirectional=True)
+    plain = getattr(nn, name)(3, 4, 2, bidirectional=True)
+    plain.load_state_dict(layer.state_dict())
+    x = ts.randn(5, 2, 3)
+    assert layer.eval()(x)[0].array.tobytes() == plain(x)[0].array.tobytes()
+    y, last = layer.train()(x)
+    second = getattr(nn, name)(8, 4, bidirectional=True)  # p=1: the second layer sees zeros
+    second.load_state_dict({k.replace("_l1", "_l0"): v for k, v in layer.state_dict().items()
+                            if "_l1" in k})
+    assert y.array.tobytes() == second(ts.zeros(5, 2, 8))[0].array.tobytes()
+    h, without = listed(last)[0], listed(plain(x)[1])[0]
+    assert h[:2].array.tobytes() == without[:2].array.tobytes()  # h_n is not dropped
+
+
+@pytest.mark.parametrize("form", ["batched", "packed"])
+def test_dropout_draws_a_mask_of_its_own_for_every_step(form):
+    layer = nn.GRU(3, 50, 3, dropout=0.3, bidirectional=True)
+    x = ts.ones(20, 4, 3)
+    given = x if form == "batched" else nn.utils.rnn.pack_padded_sequence(x, [20, 20, 9, 1])
+
+    def masks():
+        y = layer(given)[0]
+        found = ts.graph(y if form == "batched" else y.data).select(op="dropout")
+        assert {str(node.scope) for node in found} == {"dropout"}
+        return [node.attrs["mask"] for node in found]
+
+    ts.manual_seed(4)
+    first = masks()
+    assert len(first) == (2 if form == "batched" else 6)  # after two of the three layers
+    for mask in first:
+        assert mask.shape[-1] == 100
+        assert set(np.unique(mask)) <= {0.0, np.float32(1 / 0.7)}
+        assert len(mask) == 1 or (mask[0] != mask[1]).any()
+    share = np.mean(np.concatenate([mask.ravel() for mask in first]) == 0)
+    assert abs(share - 0.3) < 0.02
+    ts.manual_seed(4)
+    assert all((a == b).all() for a, b in zip(first, masks()))
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_with_a_given_mask_dropout_is_two_layers_and_a_product(name):
+    layer = getattr(nn, name)(3, 4, 2, dropout=0.5, dtype=ts.float64)
+    one, two = [getattr(nn, name)(width, 4, dtype=ts.float64) for width in (3, 4)]
+    for k, part in enumerate((one, two)):
+        part.load_state_dict({n.replace(f"_l{k}", "_l0"): v
+                              for n, v in layer.state_dict().items() if f"_l{k}" in n})
+    x = ts.randn(5, 2, 3, dtype=ts.float64)
+    y, _ = layer(x)
+    mask = ts.graph(y).select(op="dropout")[0].attrs["mask"]
+    z, _ = two(one(x)[0] * ts.tensor(mask))
+    y.sum().backward()
+    z.sum().backward()
+    assert y.array.tobytes() == z.array.tobytes() and (mask == 0).any()
+    for a, b in zip(layer.parameters(), (*one.parameters(), *two.parameters())):
+        np.testing.assert_allclose(a.grad.array, b.grad.array, rtol=1e-12, atol=1e-15)
+
+
+def test_the_weights_by_layer_and_direction():
+    """What torch's users loop over to set, say, the forget gate's bias."""
+    lstm = nn.LSTM(2, 3, 2, bidirectional=True)
+    assert lstm._all_weights[3] == [f"{name}_l1_reverse" for name in (
+        "weight_ih", "weight_hh", "bias_ih", "bias_hh")]
+    for names in lstm._all_weights:
+        for name in filter(lambda n: "bias" in n, names):
+            getattr(lstm, name).data[3:6].fill_(1.0)
+    assert all((p.array[3:6] == 1.0).all() for lane in lstm.all_weights for p in lane[2:])
+    assert [len(lane) for lane in nn.LSTM(2, 3, proj_size=2, bias=False).all_weights] == [3]

@@ -10,81 +10,51 @@ from typing import Any
 
 import numpy as _np
 
-from tinyseq import errors
-from tinyseq.array import default_dtype, set_default_dtype
+from tinyseq import cuda, errors
+from tinyseq.array import default_dtype, default_dtype as get_default_dtype, set_default_dtype
+from tinyseq.device import device  # (over the file of the same name, as draw below)
 from tinyseq.graph import Graph, Node
 from tinyseq.ops import (OPS, add, amax, cat, chunk, clone, div, exp, flatten, from_dlpack, log,
                          log_softmax, logsumexp, manual_seed, matmul, max, mean, mul, narrow, neg,
                          permute, pow,
                          rand, randint, randn, relu, reshape, sigmoid, softmax, split, sqrt,
                          squeeze, stack, sub, sum, tanh, transpose, unsqueeze, where)
+from tinyseq.ops import (addmm, all, amin, any, argmax, argmin, argsort, bmm, broadcast_to,
+                         cumprod, cumsum, diagonal, dot, einsum, flip, gather, index_put,
+                         index_select, masked_fill, masked_select, min, mm, mv, norm, outer, pad,
+                         prod, repeat, roll, scatter, scatter_add, select, sort, std,
+                         take_along_dim, tile, topk, tril, triu, unbind, unfold, var)
+from tinyseq.ops import (Generator, abs, allclose, arange, as_tensor, bernoulli, ceil, clamp,
+                         clamp_max, clamp_min, cos, dropout, elu, empty, empty_like, eq, equal,
+                         erf, erfc, expm1, eye, floor, floor_divide, fmod, from_numpy, full,
+                         full_like, ge, gelu, gt, hardsigmoid, hardtanh, isclose, isfinite, isinf,
+                         isnan, le,
+                         leaky_relu, lerp, linspace, log1p, logical_and, logical_not, logical_or,
+                         logical_xor, lt, maximum, minimum, multinomial, ne, normal, one_hot, ones,
+                         ones_like, rand_like, randn_like, randperm, reciprocal, remainder, round,
+                         rsqrt, sign, silu, sin, softplus, softsign, square, tensor, trunc, zeros,
+                         zeros_like)
+from tinyseq.ops import is_floating_point, is_tensor, numel
+from tinyseq.ops.generator import get_rng_state, initial_seed, set_rng_state
+from tinyseq.ops.legacy import (BoolTensor, ByteTensor, DoubleTensor, FloatTensor, IntTensor,
+                                LongTensor)
+from tinyseq.ops import broadcast_to as expand, cat as concat, reshape as view
 from tinyseq.scope import scope
 from tinyseq.mode import detail, enable_grad, is_grad_enabled, no_grad, set_grad_enabled
-from tinyseq.tensor import Parameter, Tensor, wrap
+from tinyseq.tensor import Parameter, Tensor
 from tinyseq.equations import Cell, cell
 from tinyseq.layer import Weights
 from tinyseq.unroll import step, unroll
 
 from tinyseq.draw.record import draw  # (over the package of the same name)
+from tinyseq.probe import probe  # (likewise)
 from tinyseq.workspace import release_workspaces
 
 __version__ = "0.1.0"
 
 float32, float64, int64 = _np.dtype("float32"), _np.dtype("float64"), _np.dtype("int64")
-bool = _np.dtype("bool")
-
-
-def tensor(data: Any, dtype: Any = None, requires_grad: Any = False) -> Tensor:
-    """A leaf tensor with a copy of the data; Python floats become the default dtype.
-
-    Errors: TypeError or ValueError for what is not numbers; RuntimeError for an integer tensor
-    that
-        should require a gradient.
-    Example:
-        >>> tensor([[1.0, 2.0], [3.0, 4.0]]).shape
-        (2, 2)
-    """
-    return Tensor(data, requires_grad=requires_grad, dtype=dtype)
-
-
-def from_numpy(array: _np.ndarray) -> Tensor:
-    """A tensor on the array's own memory: changing one changes the other."""
-    if not isinstance(array, _np.ndarray):
-        raise TypeError(f"from_numpy takes a numpy array, got {type(array).__name__}")
-    return wrap(array)
-
-
-def filled(value: float, shape: Any, dtype: Any, requires_grad: Any) -> Tensor:
-    """A tensor full of one value, for zeros, ones and full."""
-    sizes = tuple(shape[0]) if len(shape) == 1 and not isinstance(shape[0], int) else shape
-    made = wrap(_np.full(sizes, value, dtype or default_dtype()))
-    return made.requires_grad_(requires_grad)
-
-
-def zeros(*size: Any, dtype: Any = None, requires_grad: Any = False) -> Tensor:
-    """Zeros: `ts.zeros(2, 3)` or `ts.zeros((2, 3))`."""
-    return filled(0, size, dtype, requires_grad)
-
-
-def ones(*size: Any, dtype: Any = None, requires_grad: Any = False) -> Tensor:
-    """Ones: `ts.ones(2, 3)` or `ts.ones((2, 3))`."""
-    return filled(1, size, dtype, requires_grad)
-
-
-def zeros_like(t: Tensor) -> Tensor:
-    """Zeros of t's shape and dtype."""
-    return wrap(_np.zeros_like(t.array))
-
-
-def ones_like(t: Tensor) -> Tensor:
-    """Ones of t's shape and dtype."""
-    return wrap(_np.ones_like(t.array))
-
-
-def arange(*limits: Any, dtype: Any = None) -> Tensor:
-    """Evenly spaced numbers: arange(stop), arange(start, stop) or arange(start, stop, step)."""
-    made = _np.arange(*limits)
-    return wrap(made.astype(dtype or (default_dtype() if made.dtype.kind == "f" else "int64")))
+int32, uint8, bool = _np.dtype("int32"), _np.dtype("uint8"), _np.dtype("bool")
+float, double, long, int = float32, float64, int64, int32  # torch's other names
 
 
 def graph(tensors: Any) -> Graph:
@@ -115,5 +85,6 @@ def __getattr__(name: str) -> Any:
 LATER = {"nn": "tinyseq.nn", "optim": "tinyseq.optim", "data": "tinyseq.data",
          "autograd": "tinyseq.autograd", "func": "tinyseq.func", "vmap": "tinyseq.func:vmap",
          "inference_mode": "tinyseq.mode:inference_mode", "cells": "tinyseq.cells",
-         "bptt": "tinyseq.bptt",
-         "save": "tinyseq.io:save", "load": "tinyseq.io:load"}
+         "gradcheck_report": "tinyseq.gradcheck:gradcheck_report",
+         "bptt": "tinyseq.bptt", "bugs": "tinyseq.bugs", "convert": "tinyseq.convert",
+         "utils": "tinyseq.utils", "save": "tinyseq.io:save", "load": "tinyseq.io:load"}

@@ -11,9 +11,7 @@ DTYPES = ("float32", "float64", "int64", "int32", "uint8", "bool")
 
 def to_array(data: Any, dtype: Any = None) -> np.ndarray:
     """A fresh array of a supported dtype: Python floats become the default dtype (float32)."""
-    if isinstance(dtype, str) and dtype not in DTYPES:
-        raise TypeError(f"dtype must be one of {', '.join(DTYPES)}, got {dtype!r}")
-    wanted = None if dtype is None else np.dtype(dtype)
+    wanted = None if dtype is None else checked_dtype(dtype)
     if isinstance(data, (str, bytes, dict, set)) or data is None or isinstance(data, Iterator):
         raise TypeError(f"a Tensor cannot be made of {type(data).__name__}: give numbers, a "
                         "(nested) list of numbers, or a numpy array")
@@ -30,6 +28,21 @@ def to_array(data: Any, dtype: Any = None) -> np.ndarray:
     if wanted is None and made.dtype == np.float64 and from_python:
         wanted = default_dtype()
     return made if wanted is None else made.astype(wanted, copy=False)
+
+
+def checked_dtype(dtype: Any) -> np.dtype:
+    """A supported dtype from how it may be given: a name, numpy's, or Python's bool, int, float.
+
+    Errors: TypeError naming the argument and the supported dtypes.
+    """
+    try:
+        found = np.dtype(dtype) if not isinstance(dtype, str) or dtype in DTYPES else None
+    except TypeError:
+        found = None
+    if dtype is None or found is None or found.name not in DTYPES:
+        raise TypeError(f"dtype must be one of {', '.join(DTYPES)}, got "
+                        f"{dtype if found is None else found.name!r}")
+    return found
 
 
 def name_ragged(data: Any) -> None:

@@ -15,6 +15,7 @@ import numpy as np
 
 from tinyseq.calling import Lift
 from tinyseq.ops import astype, expand, reshape, stack, transpose
+from tinyseq.ops.about import destination
 from tinyseq.ops.arithmetic import COMPARISONS
 from tinyseq.tensor import Tensor
 
@@ -57,9 +58,10 @@ class Batched(Tensor):
     def detach(self) -> Tensor:
         return Batched(self.base.detach(), self.level)
 
-    def to(self, dtype: Any) -> Tensor:
+    def to(self, *args: Any, **kwargs: Any) -> Tensor:
         """The same values in another floating point dtype."""
-        return self if np.dtype(dtype) == self.dtype else astype(self, dtype=np.dtype(dtype))
+        wanted, _ = destination(args, **kwargs)
+        return self if wanted is None or wanted == self.dtype else astype(self, dtype=wanted)
 
     def __repr__(self) -> str:
         return f"<a batch of {self.base.shape[0]} tensors of shape {self.shape}>"

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
+from weakref import ref
 
 import numpy as np
 
@@ -54,18 +55,18 @@ def unary(op: Any) -> Callable:
     """The caller of an elementwise operation of one input."""
     forward, record, tensor = op.forward, op.record, Tensor
 
-    def call(x: Any) -> Any:
-        if not isinstance(x, tensor):
-            if isinstance(x, (np.ndarray, np.generic)):
-                return forward(x)
-            x = wrap(operand(x, None))
+    def call(input: Any) -> Any:
+        if not isinstance(input, tensor):
+            if isinstance(input, (np.ndarray, np.generic)):
+                return forward(input)
+            input = wrap(operand(input, None))
         try:
-            a = x.array
+            a = input.array
         except Lift as lift:
-            return lift.args[0](op, (x,), {})
+            return lift.args[0](op, (input,), {})
         y = forward(a) if op.fast is None or a.size < 16384 else op.fast(a, forward)
-        if x.requires_grad and state.grad:
-            return record((x,), y)
+        if input.requires_grad and state.grad:
+            return record((input,), y)
         return wrap(y if a.dtype.kind == "f" else settled(y))
 
     return call
@@ -75,29 +76,29 @@ def binary(op: Any) -> Callable:
     """The caller of an elementwise operation of two inputs."""
     forward, record, tensor = op.forward, op.record, Tensor
 
-    def call(a: Any, b: Any) -> Any:
-        if not isinstance(a, tensor):
-            if not isinstance(b, tensor):
-                return forward(a, b)
-            a = operand(a, b)
-        elif not isinstance(b, tensor):
-            b = operand(b, a)
+    def call(input: Any, other: Any) -> Any:
+        if not isinstance(input, tensor):
+            if not isinstance(other, tensor):
+                return forward(input, other)
+            input = operand(input, other)
+        elif not isinstance(other, tensor):
+            other = operand(other, input)
         try:
-            xa = a.array if isinstance(a, tensor) else a
-            xb = b.array if isinstance(b, tensor) else b
+            a = input.array if isinstance(input, tensor) else input
+            b = other.array if isinstance(other, tensor) else other
         except Lift as lift:
-            return lift.args[0](op, (a, b), {})
-        if xa.dtype is not xb.dtype and xa.dtype != xb.dtype:
-            dtype = promoted(xa, xb)
-            xa, xb = xa.astype(dtype), xb.astype(dtype)
+            return lift.args[0](op, (input, other), {})
+        if a.dtype is not b.dtype and a.dtype != b.dtype:
+            dtype = promoted(a, b)
+            a, b = a.astype(dtype), b.astype(dtype)
         try:
-            y = forward(xa, xb)
+            y = forward(a, b)
         except ValueError as error:
-            raise broadcast_error(op.name, xa.shape, xb.shape) from error
-        if state.grad and ((isinstance(a, tensor) and a.requires_grad)
-                           or (isinstance(b, tensor) and b.requires_grad)):
-            return record((a, b), y)
-        return wrap(y if xa.dtype.kind == "f" else settled(y))
+            raise broadcast_error(op.name, a.shape, b.shape) from error
+        if state.grad and ((isinstance(input, tensor) and input.requires_grad)
+                           or (isinstance(other, tensor) and other.requires_grad)):
+            return record((input, other), y)
+        return wrap(y if a.dtype.kind == "f" else settled(y))
 
     return call
 
@@ -142,8 +143,10 @@ def general(op: Any) -> Callable:
             return y
         version = None if y.base is None else viewed(y, operands[0])
         if state.grad and any([isinstance(t, Tensor) and t.requires_grad for t in operands]):
-            return op.record(operands, y, {**op.attributes, **attrs}, version)
-        return wrap(y, None, version)
+            out = op.record(operands, y, {**op.attributes, **attrs}, version)
+        else:
+            out = wrap(y, None, version)
+        return out if version is None else noted(out)
 
     return call
 
@@ -152,6 +155,18 @@ def viewed(y: np.ndarray, x: Any) -> list | None:
     """The version of x if y is a view of x's storage: what changes one changes the other."""
     shares = isinstance(x, Tensor) and (y.base is x.array or y.base is x.array.base)
     return x.version if shares else None
+
+
+def noted(view: Tensor) -> Tensor:
+    """Remember a view in its storage's version cell, weakly: see `changed` in ops/inplace.py."""
+    version = view.version
+    if len(version) == 2:
+        version.append([])
+    views = version[2]
+    views.append(ref(view))
+    if len(views) > 8 and len(views).bit_count() == 1:  # the dead ones, now and then
+        views[:] = [one for one in views if one() is not None]
+    return view
 
 
 def shape_of(operand: Any) -> tuple[int, ...]:

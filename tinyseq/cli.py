@@ -1,4 +1,4 @@
-"""The command line: `tinyseq study`, `tinyseq doctor`; also `python -m tinyseq`.
+"""The command line: `tinyseq study`, `check`, `doctor`; also `python -m tinyseq`.
 
 Exit status 0 on success, 1 when something fails, 2 for bad arguments, 130 after Ctrl-C; an error
 is one line on stderr, and a traceback only with --debug.
@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from tinyseq import __version__
+from tinyseq.checks.options import CheckOptions, add_options
 from tinyseq.errors import TextError
 from tinyseq.study.options import CELLS, OptionError, Options
 
@@ -25,6 +26,9 @@ def parser() -> argparse.ArgumentParser:
     study(commands.add_parser(
         "study", help="check, draw and measure BPTT, and train on real text (about a minute)",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter))
+    add_options(commands.add_parser(
+        "check", help="check the gradients of a cell, a model, a function, or your own",
+        formatter_class=argparse.RawDescriptionHelpFormatter))
     commands.add_parser("doctor", help="say versions, kernels, cache folder, which dot is found")
     return top
 
@@ -77,6 +81,14 @@ def run_study(given: argparse.Namespace) -> int:
     return run(Options(**{name: getattr(given, name) for name in names}))
 
 
+def run_check(given: argparse.Namespace) -> int:
+    """`tinyseq check`."""
+    from tinyseq.checks.command import run
+    names = CheckOptions.__dataclass_fields__
+    values = {name: getattr(given, name) for name in names}
+    return run(CheckOptions(**{**values, "more": tuple(given.more)}))
+
+
 def run_doctor(given: argparse.Namespace) -> int:
     """`tinyseq doctor`."""
     from tinyseq.doctor import examine
@@ -85,4 +97,4 @@ def run_doctor(given: argparse.Namespace) -> int:
 
 
 COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
-    "study": run_study, "doctor": run_doctor}
+    "study": run_study, "check": run_check, "doctor": run_doctor}

@@ -45,11 +45,11 @@ def compiled() -> str:
     began = time.perf_counter()
     try:
         made = kernels.for_cell(CELLS["rnn_tanh"], OPS, np.dtype(np.float32))
-        kernel = made["rnn_tanh_forward_0"]
+        kernel = made["rnn_tanh_forward"]
         one = np.zeros((1, 1, 1), np.float32)
         h = np.zeros((2, 1, 1), np.float32)
         none = np.zeros((1, 0, 1, 1), np.float32)
-        kernel(0, one + 1, one, one[0, 0], one[0, 0], h, none, one[0])
+        kernel(one[0], one[0], one + 1, one, one[0, 0], one[0, 0], h, none, one[0])
     except Exception as error:  # whatever numba says is the diagnosis
         return f"cannot be compiled: {type(error).__name__}: {error}"
     right = abs(float(h[1, 0, 0]) - 0.7615942) < 1e-6

@@ -19,12 +19,14 @@ import textwrap
 from collections.abc import Iterable
 from typing import Any
 
-from tinyseq import rule
+from tinyseq import rule, sweep
 from tinyseq.adjoint import HOISTED, hoisted
 from tinyseq.errors import CellError
 from tinyseq.places import Places
 
-INFIX = {"add": "+", "sub": "-", "mul": "*", "div": "/"}
+INFIX = {"add": "+", "sub": "-", "mul": "*", "div": "/", "pow": "**"}
+NATIVE = {"sqrt": "np.sqrt", "erf": "erf", "erfc": "erfc", **{name: f"np.{name}" for name in (
+    "abs", "log1p", "expm1", "sin", "cos", "remainder", "fmod", "floor_divide", "trunc")}}
 
 
 class Emitter(Places):
@@ -46,6 +48,9 @@ class Emitter(Places):
         if isinstance(tree, ast.Call) and rule.text(tree.func) == "np.maximum":
             a, b = (self.element(operand) for operand in tree.args)
             return f"({b} if {a} <= {b} else {a})"  # a NaN in a stays
+        if isinstance(tree, ast.Call) and rule.text(tree.func) == "np.minimum":
+            a, b = (self.element(operand) for operand in tree.args)
+            return f"({b} if {a} >= {b} else {a})"
         call = rule.as_call(tree)
         if call is None:
             raise CellError(f"cell {self.cell.name!r}: no kernel for {rule.text(tree)!r}")
@@ -56,9 +61,9 @@ class Emitter(Places):
         if name == "where":
             condition, a, b = (self.element(operand) for operand in operands)
             return f"({a} if {condition} else {b})"
-        if name in HOISTED:
-            word = "np.sqrt" if name == "sqrt" else name
-            return f"{word}({self.element(operands[0])})"
+        if name in HOISTED or name in NATIVE:
+            inside = ", ".join([self.element(operand) for operand in operands])
+            return f"{NATIVE.get(name, name)}({inside})"
         if name == "neg":
             return f"(-{self.element(operands[0])})"
         op = self.ops[name]
@@ -79,29 +84,21 @@ class Emitter(Places):
     # -- forward --------------------------------------------------------------------------
     def arguments(self, backward: bool) -> str:
         states = [f"{s}_all" for s in self.cell.states]
-        names = ["t", "Wx", "Wh", "bx", "bh", *states, "lines", "vectors"]
+        names = ["Wx", "Wh", "bx", "bh", *states, "lines", "vectors"]
         if backward:
             names += ["gy", *[f"carry_{s}" for s in self.cell.states], "g_Wx", "g_Wh",
                       "scratch", "through", "g_vectors"]
         return ", ".join(names)
 
-    def head(self, kind: str, k: int, says: str) -> list[str]:
-        first = f"def {self.cell.name}_{kind}_{k}("
-        signature = textwrap.fill(f"{first}{self.arguments(kind == 'backward')}):", 99,
-                                  subsequent_indent=" " * len(first))
-        return [signature, f'    """{says}"""',
-                f"    N, H = Wx.shape[1], Wx.shape[2] // {len(self.cell.gates)}",
-                "    for b in range(N):"]
-
-    def forward(self, k: int) -> str:
-        """The source of stage k's forward kernel."""
+    def stage(self, k: int) -> list[str]:
+        """Stage k's lines for every row of the batch, in order."""
         stage = self.stages[k]
-        text = self.head("forward", k, f"Step t: {', '.join(line.name for line in stage)}.")
+        text = ["    for b in range(N):"]
         text += self.views([*self.reads(line.tree for line in stage),
                             *[line.name for line in stage]])
         for line in stage:
             text += self.evaluate(line)
-        return "\n".join(text) + "\n"
+        return text
 
     def evaluate(self, line: Any) -> list[str]:
         element, note = self.element(line.tree), self.note(line)
@@ -119,13 +116,13 @@ class Emitter(Places):
         return self.texts.get(line.name, rule.text(line.tree))
 
     # -- backward -------------------------------------------------------------------------
-    def backward_all(self) -> list[str]:
-        """The sources of all backward kernels, the last stage's first."""
+    def stages_back(self) -> list[list[str]]:
+        """All stages in reverse, the last one first."""
         seen: set[str] = set()
-        return [self.backward(k, seen) for k in reversed(range(len(self.stages)))]
+        return [self.stage_back(k, seen) for k in reversed(range(len(self.stages)))]
 
-    def backward(self, k: int, seen: set[str]) -> str:
-        """The source of stage k's backward kernel; `seen` are the gradients already begun."""
+    def stage_back(self, k: int, seen: set[str]) -> list[str]:
+        """Stage k's lines in reverse; `seen` are the gradients already begun."""
         stage = self.stages[k]
         loops: list[str] = []
         touched: list[str] = []
@@ -144,9 +141,7 @@ class Emitter(Places):
                 touched.append(f"g_{operand}")
         for line in reversed(stage):
             loops += self.differentiate(line, seen, touched)
-        text = self.head("backward", k, "Step t, in reverse: gradients of "
-                         f"{', '.join(line.name for line in reversed(stage))}.")
-        return "\n".join(text + self.views(touched) + loops) + "\n"
+        return ["    for b in range(N):", *self.views(touched), *loops]
 
     def arrivals(self, seen: set[str], touched: list[str]) -> list[str]:
         """The gradients that reach the new states from the loss and from the step after."""
@@ -205,7 +200,7 @@ class Emitter(Places):
 
 def fold(line: str) -> str:
     """A long statement over several lines; its right side is in brackets, so it may break."""
-    return textwrap.fill(line, 99, subsequent_indent=" " * 16, break_long_words=False)
+    return textwrap.fill(line, 95, subsequent_indent=" " * 16, break_long_words=False)
 
 
 def source(cell: Any, ops: Any) -> str:
@@ -214,6 +209,7 @@ def source(cell: Any, ops: Any) -> str:
     parts = [f'"""Kernels of the cell {cell.name}, generated by tools/make_kernels; do not edit.'
              '\n\n' + cell.equations() + f'\n\nfingerprint: '
              f'{cell.fingerprint}\n"""\n']
-    parts += [emitter.forward(k) for k in range(len(emitter.stages))]
-    parts += emitter.backward_all()
-    return "\n\n".join(parts)
+    kernels = [sweep.forward(emitter), sweep.backward(emitter)]
+    if any("erf" in text for text in kernels):
+        parts.append("from math import erf, erfc\n")
+    return "\n\n".join(parts + kernels)

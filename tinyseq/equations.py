@@ -23,7 +23,7 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from tinyseq import rule, typeset
+from tinyseq import derivation, rule, typeset
 from tinyseq.errors import CellError
 from tinyseq.op import OPS
 
@@ -91,15 +91,19 @@ class Cell:
         parts += [repr(item) for item in self.schedule if isinstance(item, Product)]
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
-    def equations(self, format: str = "text") -> str:
-        """The lines as text, or as LaTeX with time indices.
+    def equations(self, format: str = "text", backward: bool = False, bias: bool = True) -> str:
+        """The lines as text, or as LaTeX with time indices; with what backward computes, if asked.
 
         Example:
             >>> from tinyseq.cells import rnn_tanh
             >>> print(rnn_tanh.equations())
             h_next = tanh(x.h + h.h)
+            >>> print(rnn_tanh.equations(backward=True).splitlines()[7])
+            g_x.h = g_h.h = g_h_next * (1.0 - h_next * h_next)
         """
-        return typeset.equations(self, format)
+        if backward:
+            return derivation.equations(self, format, bias)
+        return typeset.equations(self, format, bias)
 
 
 def cell(gates: str, *, vectors: str = "", given: str = "",

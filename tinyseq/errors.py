@@ -47,3 +47,7 @@ class RenderError(TinyseqError, RuntimeError):
 
 class TextError(TinyseqError, ValueError):
     """A text that cannot be trained on: names the file, the reason and what to type instead."""
+
+
+class ConversionError(TinyseqError, ValueError):
+    """Weights that cannot go from one framework to another: names them and the reason."""

@@ -26,7 +26,7 @@ class Node:
     """
 
     __slots__ = ("op", "inputs", "plan", "saved", "stamp", "attrs", "shape", "dtype", "birth",
-                 "scope", "gy", "owned", "keep", "hooks", "__weakref__")
+                 "scope", "gy", "owned", "keep", "hooks", "inside", "__weakref__")
 
     def __init__(self, op: Any, inputs: tuple, plan: Any, saved: tuple, stamp: int, attrs: Any,
                  shape: tuple, dtype: np.dtype, birth: int, scope: Scope) -> None:
@@ -44,6 +44,7 @@ class Node:
         self.owned = False
         self.keep = False
         self.hooks: tuple = ()
+        self.inside: Any  # what `keep=` kept of a fused node's lines; there after a backward
 
     def __repr__(self) -> str:
         return f"<{self.where()} {self.shape}>"

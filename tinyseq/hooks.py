@@ -1,10 +1,12 @@
-"""Hooks: functions of a user that see, and may replace, a gradient as backward passes."""
+"""What is seen as backward passes: hooks, which may replace a gradient, and what `keep=` names."""
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
 from typing import Any
 
 from tinyseq.errors import GraphError
+from tinyseq.graph import Node
 from tinyseq.tensor import Tensor, wrap
 
 
@@ -12,11 +14,13 @@ class Hook:
     """What `register_hook` returns: `remove()` takes the hook off again."""
 
     def __init__(self, owner: Any, function: Callable) -> None:
-        self.owner, self.function = owner, function
+        self.owner, self.function = weakref.ref(owner), function  # (a strong one were a circle)
 
     def remove(self) -> None:
         """Take the hook off; a second time does nothing."""
-        self.owner.hooks = tuple(hook for hook in self.owner.hooks if hook is not self)
+        owner = self.owner()
+        if owner is not None:
+            owner.hooks = tuple(hook for hook in owner.hooks if hook is not self)
 
 
 def register_hook(self: Tensor, hook: Callable[[Tensor], Any]) -> Hook:
@@ -54,3 +58,11 @@ def hooked(hooks: tuple[Hook, ...], g: Any, graph: bool) -> Any:
                              f"got {what}")
         g = found if graph else found.array.astype(given.dtype, copy=False)
     return g
+
+
+def named(node: Node, glob: str) -> bool:
+    """Whether `backward(keep=glob)` names a node; what it names inside a fused one is kept now."""
+    keep = getattr(node.op, "keep", None)
+    if keep is not None:
+        node.inside = keep(node, glob)
+    return node.scope.matches(glob)

@@ -9,6 +9,7 @@ import numpy as np
 from tinyseq.equations import Cell
 from tinyseq.errors import ShapeError
 from tinyseq.graph import Node
+from tinyseq.ops import narrow
 from tinyseq.tensor import Tensor
 
 
@@ -19,7 +20,7 @@ class Weights(NamedTuple):
     hh: Tensor                          # (K*H, H)
     bias_ih: Tensor | None = None       # (K*H)
     bias_hh: Tensor | None = None       # (K*H)
-    vectors: tuple[Tensor, ...] = ()    # each (H), in the order of cell.vectors
+    vectors: tuple[Tensor, ...] = ()    # in the order of cell.vectors, each (H) or several: (m*H)
     hr: Tensor | None = None            # (P, H), for cells that project
     given: tuple[Tensor, ...] = ()      # constants of every step, each (T, N, H): cell.given
 
@@ -31,8 +32,13 @@ class Weights(NamedTuple):
     def of(flat: Any, cell: Cell) -> Weights:
         """The inverse of `flat`, for the weights of a cell."""
         ih, hh, bias_ih, bias_hh, *rest = flat
-        V = len(cell.vectors)
+        V = len(rest) - 1 - len(cell.given)
         return Weights(ih, hh, bias_ih, bias_hh, tuple(rest[:V]), rest[V], tuple(rest[V + 1:]))
+
+    def each_vector(self, H: int) -> list[Tensor]:
+        """The vectors one by one, each (H)."""
+        return [v if v.shape[0] == H else narrow(v, 0, k, H)
+                for v in self.vectors for k in range(0, v.shape[0], H)]
 
 
 class Parts(NamedTuple):
@@ -44,22 +50,25 @@ class Parts(NamedTuple):
     hh: np.ndarray
     bx: np.ndarray
     bh: np.ndarray
-    vectors: np.ndarray
-    hr: np.ndarray | None
+    vectors: np.ndarray                 # (V, H)
+    held: list[int]                     # how many of them each operand holds
+    hr: np.ndarray
     given: list[np.ndarray]
 
     @staticmethod
     def of(cell: Cell, operands: tuple[Any, ...]) -> Parts:
         """The arrays of x, the states and the weights, contiguous."""
-        S, V = len(cell.states), len(cell.vectors)
+        S, end = len(cell.states), len(operands) - len(cell.given)
         arrays: list[Any] = [None if t is None else np.ascontiguousarray(t.array)
-                             for t in operands[:6 + S + V]]
+                             for t in operands[:end]]
         ih, hh, bx, bh, *vectors, hr = arrays[1 + S:]
-        zero = np.zeros(ih.shape[0], ih.dtype)
+        zero, H = np.zeros(ih.shape[0], ih.dtype), ih.shape[0] // len(cell.gates)
         return Parts(arrays[0], arrays[1:1 + S], ih, hh, zero if bx is None else bx,
                      zero if bh is None else bh,
-                     np.array(vectors) if vectors else np.zeros((0, 1), ih.dtype), hr,
-                     [t.array for t in operands[6 + S + V:]])
+                     np.concatenate(vectors).reshape(-1, H) if vectors
+                     else np.zeros((0, 1), ih.dtype), [v.shape[0] // H for v in vectors],
+                     np.zeros((1, 1), ih.dtype) if hr is None else hr,
+                     [t.array for t in operands[end:]])
 
 
 class Port:
@@ -95,11 +104,12 @@ def check_sizes(cell: Cell, shape: tuple[int, ...], states: tuple[Tensor, ...],
     if weights.hh.shape != (K * H, P):
         raise ShapeError(f"cell {cell.name!r}: weight_hh must be ({K * H}, {P}), "
                          f"got {weights.hh.shape}")
-    for what, names, held in (("vectors", cell.vectors, weights.vectors),
-                              ("given constants", cell.given, weights.given)):
-        if len(names) != len(held):
+    held = sum([v.shape[0] / H for v in weights.vectors])
+    for what, names, count in ((f"vectors of {H}", cell.vectors, held),
+                               ("given constants", cell.given, len(weights.given))):
+        if len(names) != count:
             raise ShapeError(f"cell {cell.name!r}: expected {len(names)} {what} "
-                             f"({', '.join(names)}), got {len(held)}")
+                             f"({', '.join(names)}), got {count:g}")
     for name, t in zip(cell.given, weights.given):
         if t.shape != (*shape[:2], H):
             raise ShapeError(f"cell {cell.name!r}: {name!r} is given for every step, so it must "

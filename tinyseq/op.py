@@ -215,5 +215,6 @@ def finish(op: Op, call: Any) -> Callable:
     call.__module__ = op.block.__module__
     call.op = op
     op.call = call
-    call.__signature__ = inspect.signature(op.forward)
+    if not op.elementwise:  # (those are called as torch names their operands: input, other)
+        call.__signature__ = inspect.signature(op.forward)
     return call

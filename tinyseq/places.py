@@ -60,6 +60,11 @@ class Places:
                    for line in self.cell.lines for share in self.shares(line).values()
                    for name in rule.names(share))
 
+    @property
+    def step(self) -> str:
+        """Where step t's hidden products stand in Wh: all steps' are kept, or only the last."""
+        return "t" if self.saves_products else "0"
+
     @cached_property
     def used(self) -> set[str]:
         """Every variable that gets a gradient: what is missing here must start as zero."""
@@ -87,7 +92,7 @@ class Places:
             return self.gradient_place(name[2:])
         if name in self.products:
             k = cell.gates.index(self.products[name][1])
-            time = "t" if name.startswith("Wx_") or self.saves_products else "0"
+            time = "t" if name.startswith("Wx_") else self.step
             side = "x" if name.startswith("Wx_") else "h"
             return f"W{side}[{time}, b, {k} * H:{k + 1} * H]"
         if name in cell.states:

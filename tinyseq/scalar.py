@@ -72,6 +72,7 @@ ONE4, TWO4, HALF4 = f4(1), f4(2), f4(0.5)
 P0, P1, P2, P3, P4 = (f4(c) for c in EXP_F32)
 Q0, Q1, Q2, Q3 = (f4(c) for c in LOG_F32)
 EXPONENT4, SIGN4, SHIFT4 = u4(0x3F800000), u4(0x80000000), u4(23)
+LOW4, ONE_LOW4 = f4(12582912.0 - 30), f4(2.0 ** -30)
 
 
 @njit(**OPTIONS)
@@ -83,21 +84,23 @@ def power_f32(n: Any) -> Any:
 @njit(**OPTIONS)
 def tail_f32(x: Any, n: Any) -> Any:
     """e^(x - n ln 2) - 1."""
-    high, low = x - n * LN2_HIGH4, n * LN2_LOW4
-    r = high - low
-    lost = (high - r) - low                         # what rounding took from r
-    return r + (r * r * ((((P4 * r + P3) * r + P2) * r + P1) * r + P0) + lost)
+    r = (x - n * LN2_HIGH4) - n * LN2_LOW4
+    return r + r * r * ((((P4 * r + P3) * r + P2) * r + P1) * r + P0)
 
 
 @njit(**OPTIONS)
 def exp_f32(x: Any) -> Any:
-    """e^x, with infinity above and subnormals below: the power of two is applied in two halves."""
-    t = f4(-105) if x < f4(-105) else (f4(90) if x > f4(90) else x)
-    n = (t * LOG2E4 + MAGIC4) - MAGIC4
-    half = n * HALF4 + MAGIC4
-    rest = (n - (half - MAGIC4)) + MAGIC4
-    y = ((tail_f32(t, n) + ONE4) * power_f32(half)) * power_f32(rest)
-    return y if x == x else x
+    """e^x, with infinity above and subnormals below.
+
+    2^n (1 + tail) is computed 64 powers of two higher where x is negative, else two lower, so that
+    every n has its power; the last product puts that right. Both come of the sign's bit.
+    """
+    t = f4(-105) if x < f4(-105) else (f4(89) if x > f4(89) else x)
+    shift = (bits_f32(t) & SIGN4) >> u4(2)          # 64 << 23 where x is negative
+    magic = t * LOG2E4 + MAGIC4
+    tail = tail_f32(t, magic - MAGIC4)
+    power = float_u32((bits_f32(magic) << SHIFT4) + (EXPONENT4 - (u4(2) << SHIFT4) + shift))
+    return (power * tail + power) * float_u32(EXPONENT4 + (u4(2) << SHIFT4) - shift)
 
 
 @njit(**OPTIONS)
@@ -116,10 +119,12 @@ def tanh_f32(x: Any) -> Any:
 
 @njit(**OPTIONS)
 def sigmoid_f32(x: Any) -> Any:
-    """1 / (1 + e^-x), by e^-|x|, so that small results are accurate too."""
-    e = exp_f32(-float_u32(bits_f32(x) & ~SIGN4))
-    y = (ONE4 if x >= f4(0) else e) / (ONE4 + e)
-    return y if x == x else x
+    """1 / (1 + e^-x), both parts times 2^-30, so that no e^-x is too large."""
+    t = f4(-105) if x < f4(-105) else (f4(40) if x > f4(40) else x)
+    magic = LOW4 - t * LOG2E4
+    tail = tail_f32(-t, magic - LOW4)
+    power = power_f32(magic)                        # 2^(n - 30)
+    return ONE_LOW4 / (power * tail + (power + ONE_LOW4))
 
 
 @njit(**OPTIONS)
@@ -148,6 +153,7 @@ ONE8, TWO8, HALF8 = f8(1), f8(2), f8(0.5)
 R0, R1, R2, R3, R4, R5, R6, R7, R8, R9 = (f8(c) for c in EXP_F64)
 S0, S1, S2, S3, S4, S5, S6 = (f8(c) for c in LOG_F64)
 EXPONENT8, SIGN8, SHIFT8 = u8(0x3FF0000000000000), u8(0x8000000000000000), u8(52)
+LOW8, ONE_LOW8 = f8(6755399441055744.0 - 64), f8(2.0 ** -64)
 ROOT8 = u8(0x3FE6A09E667F3BCD)  # sqrt(1/2)
 
 
@@ -170,21 +176,24 @@ def tail_f64(x: Any, n: Any) -> Any:
 
 
 @njit(**OPTIONS)
-def two_power_f64(x: Any) -> Any:
-    """x / ln 2 rounded to a whole n, and 2^n as a product of two, which reaches the subnormals."""
-    n = (x * LOG2E8 + MAGIC8) - MAGIC8
-    half = n * HALF8 + MAGIC8
-    return n, power_f64(half), power_f64((n - (half - MAGIC8)) + MAGIC8)
+def short_f64(x: Any, n: Any) -> Any:
+    """e^(x - n ln 2) - 1 as one number, without what rounding took."""
+    r = (x - n * LN2_HIGH8) - n * LN2_LOW8
+    z = r * r
+    even = (((R8 * z + R6) * z + R4) * z + R2) * z + R0
+    odd = (((R9 * z + R7) * z + R5) * z + R3) * z + R1
+    return r + z * (even + r * odd)
 
 
 @njit(**OPTIONS)
 def exp_f64(x: Any) -> Any:
-    """e^x, with infinity above and subnormals below."""
-    t = f8(-750) if x < f8(-750) else (f8(712) if x > f8(712) else x)
-    n, a, b = two_power_f64(t)
-    tail, lost = tail_f64(t, n)
-    y = ((tail + lost + ONE8) * a) * b
-    return y if x == x else x
+    """e^x, with infinity above and subnormals below: as `exp_f32`, 512 powers of two away."""
+    t = f8(-750) if x < f8(-750) else (f8(710) if x > f8(710) else x)
+    shift = (bits_f64(t) & SIGN8) >> u8(2)          # 512 << 52 where x is negative
+    magic = t * LOG2E8 + MAGIC8
+    tail = short_f64(t, magic - MAGIC8)
+    power = float_u64((bits_f64(magic) << SHIFT8) + (EXPONENT8 - (u8(2) << SHIFT8) + shift))
+    return (power * tail + power) * float_u64(EXPONENT8 + (u8(2) << SHIFT8) - shift)
 
 
 @njit(**OPTIONS)
@@ -210,29 +219,14 @@ def tanh_f64(x: Any) -> Any:
 
 
 @njit(**OPTIONS)
-def pick_f64(mask: Any, a: Any, b: Any) -> Any:
-    """a where the mask is all ones, b where it is zero: a choice without a branch."""
-    return float_u64((bits_f64(a) & mask) | (bits_f64(b) & ~mask))
-
-
-@njit(**OPTIONS)
 def sigmoid_f64(x: Any) -> Any:
-    """1 / (1 + e^-x), by e^-|x|, so that small results are accurate too."""
-    b = bits_f64(x)
-    negative = u8(0) - (b >> u8(63))
-    t = -float_u64(b & ~SIGN8)
-    t = t if t > f8(-750) else f8(-750)
-    n, first, second = two_power_f64(t)
-    tail, lost = tail_f64(t, n)
-    e = ONE8 + tail
-    lost = ((ONE8 - e) + tail) + lost
-    e = (e * first) * second
-    below = ONE8 + e
-    y = pick_f64(negative, e, ONE8) / below
-    short = (ONE8 - below) + e                      # what rounding took from below
-    over = pick_f64(negative, ONE8 - y, y)          # 1 / below
-    y = y + y * (pick_f64(negative, lost, f8(0)) - short * over)
-    return y if x == x else x
+    """1 / (1 + e^-x), both parts times 2^-64, so that no e^-x is too large."""
+    t = f8(-750) if x < f8(-750) else (f8(40) if x > f8(40) else x)
+    magic = LOW8 - t * LOG2E8
+    tail = short_f64(-t, magic - LOW8)
+    power = power_f64(magic)                        # 2^(n - 64)
+    whole = power + ONE_LOW8
+    return ONE_LOW8 / ((power * tail + (ONE_LOW8 - (whole - power))) + whole)
 
 
 @njit(**OPTIONS)

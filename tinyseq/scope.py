@@ -34,8 +34,8 @@ class Scope:
         self.layer: int | None = parent.layer if parent else None
         self.direction: str | None = parent.direction if parent else None
         self.gate: str | None = name if gate else (parent.gate if parent else None)
-        self.cell: Any = None  # the Cell that was last unrolled here, for those who read graphs
-        self._children: dict[str, Scope] = {}
+        self.cell: Any = None  # the Cell that is unrolled here, for those who read graphs
+        self._children: dict[Any, Scope] = {}  # by name, gates apart; by cell: see `unrolling`
         if match := re.fullmatch(r"t=(\d+)", name):
             self.time = int(match[1])
         elif match := re.fullmatch(r"l(\d+)\.(fwd|rev)", name):
@@ -43,10 +43,21 @@ class Scope:
 
     def child(self, name: str, gate: bool = False) -> Scope:
         """The scope `self/name`; a slash in a name would read as two levels, so it becomes `|`."""
-        found = self._children.get(name)
+        key = (name, gate) if gate else name
+        found = self._children.get(key)
         if found is None:
-            made = Scope(name.replace("/", "|"), self, gate)
-            found = self._children.setdefault(name, made)
+            found = self._children.setdefault(key, Scope(name.replace("/", "|"), self, gate))
+        return found
+
+    def unrolling(self, cell: Any) -> Scope:
+        """The same path as the place where one cell is unrolled: its `cell` never changes."""
+        if self.cell is cell:
+            return self
+        found = self._children.get(cell)
+        if found is None:
+            made = Scope(self.name, self.parent)
+            made.cell = cell
+            found = self._children.setdefault(cell, made)
         return found
 
     def __str__(self) -> str:
@@ -62,11 +73,12 @@ class Scope:
 
     def matches(self, glob: str) -> bool:
         """Whether the whole path matches: `*` within one name, `**` over any number of names."""
-        return _compiled(glob).fullmatch(str(self)) is not None
+        return pattern(glob).fullmatch(str(self)) is not None
 
 
 @lru_cache(maxsize=256)
-def _compiled(glob: str) -> re.Pattern[str]:
+def pattern(glob: str) -> re.Pattern[str]:
+    """What matches the paths that a glob means."""
     parts = re.split(r"(\*\*/|\*\*|\*|\?)", glob)
     meaning = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
     return re.compile("".join(meaning.get(part, re.escape(part)) for part in parts))

@@ -11,16 +11,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tinyseq.array import to_array
-from tinyseq.errors import GraphError, ShapeError
+from tinyseq.errors import ShapeError
 from tinyseq.graph import Node
-from tinyseq.scope import state
 
 
 class Tensor:
     """An n-dimensional array with a history.
 
     `array` is the numpy array, `node` the operation that made it (None for a leaf), `version` a
-    cell shared by all tensors on one storage: [how often changed in place, by what].
+    cell shared by all tensors on one storage: [how often changed in place, by what, the views].
 
     Example:
         >>> import tinyseq as ts
@@ -105,17 +104,11 @@ class Tensor:
     def numel(self) -> int:
         return int(self.array.size)
 
-    def dim(self) -> int:
-        return self.array.ndim
-
     def item(self) -> Any:
         if self.array.size != 1:
             raise ValueError(f"only a tensor with one element has an item(); this one is "
                              f"{self.shape}. Reduce it first, for example with .sum()")
         return self.array.item()
-
-    def tolist(self) -> Any:
-        return self.array.tolist()
 
     def numpy(self) -> np.ndarray:
         """A read-only view of the values; refuses to lose a gradient silently."""
@@ -198,28 +191,12 @@ class Tensor:
             more += ", requires_grad=True"
         return f"tensor({text}{more})"
 
-    def __deepcopy__(self, memo: dict) -> Tensor:
-        if self.node is not None:
-            raise RuntimeError("only leaf tensors can be deep-copied: the copy would share this "
-                               "one's history. Type t.detach().clone()")
-        twin = type(self).__new__(type(self))
-        Tensor.__init__(twin, self.array, dtype=self.dtype)
-        twin.requires_grad, twin.label = self.requires_grad, self.label
-        twin._grad = None if self._grad is None else wrap(self._grad.array.copy())
-        memo[id(self)] = twin
-        return twin
-
     # -- in place -------------------------------------------------------------------------
-    def change(self, by: str, write: Callable[[np.ndarray], Any], source: Any = None) -> Tensor:
-        """Run `write` on the storage and count it, so that a stale derivative is found."""
-        if state.grad and self.requires_grad:
-            kind = "a leaf Variable that requires grad is being used in an in-place operation." \
-                if self.node is None else "a recorded tensor cannot be changed in place."
-            raise GraphError(f"{kind} ({by} on {self.label or 'a tensor'} {self.shape}): do it "
-                             "under `with ts.no_grad():`, or make a new tensor")
-        if state.grad and isinstance(source, Tensor) and source.requires_grad:
-            raise GraphError(f"{by} would lose the history of the values it writes: make a new "
-                             "tensor (t = t + u), or do it under `with ts.no_grad():`")
+    def change(self, by: str, write: Callable[[np.ndarray], Any]) -> Tensor:
+        """Run `write` on the storage and count it, so that a stale derivative is found.
+
+        This records nothing: what may have a history goes through `changed` (ops/inplace.py).
+        """
         write(self.array)
         self.version[0] += 1
         self.version[1] = by

@@ -16,6 +16,7 @@ import numpy as np
 from tinyseq import kernels, rule
 from tinyseq.equations import Cell, Line, Product
 from tinyseq.fused import Fused
+from tinyseq.inside import named
 from tinyseq.layer import Weights, check_sizes
 from tinyseq.op import OPS
 from tinyseq.ops import linear, mean, narrow, reshape, stack
@@ -33,16 +34,20 @@ def unroll(cell: Cell, x: Tensor, states: tuple[Tensor, ...], weights: Weights,
     """
     check_sizes(cell, x.shape, states, weights)
     if state.detail == "layers" and kernels.available():
-        y, *finals = Fused.of(cell, unroll_gates).run(x, states, weights)
+        y, *finals = Fused.of(cell, unroll_gates).run(x, states, weights,
+                                                      times or range(x.shape[0]))
         return y, tuple(finals)
     step_of = by_gates if state.detail == "gates" or not kernels.available() else by_step
     return over_steps(cell, x, states, weights, step_of, times)
 
 
-def unroll_gates(cell: Cell, x: Tensor, states: tuple[Tensor, ...],
-                 weights: Weights) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """The same, op by op, whatever the detail: what a fused node re-runs to be differentiated."""
-    return over_steps(cell, x, states, weights, by_gates)
+def unroll_gates(cell: Cell, x: Tensor, states: tuple[Tensor, ...], weights: Weights,
+                 times: range | None) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """The same op by op, as a fused node re-runs it; without `times`, one step of this scope."""
+    if times is None:
+        new = by_gates(cell, weights)(x[0], states, state.scope, 0)
+        return stack([new[0]]), new
+    return over_steps(cell, x, states, weights, by_gates, times)
 
 
 def step(cell: Cell, x: Tensor, states: tuple[Tensor, ...],
@@ -60,8 +65,8 @@ Step = Callable[[Tensor, tuple[Tensor, ...], Scope, int], tuple[Tensor, ...]]
 def over_steps(cell: Cell, x: Tensor, states: tuple[Tensor, ...], weights: Weights, step_of: Any,
                times: range | None = None) -> tuple[Tensor, tuple[Tensor, ...]]:
     """The loop over time: one pointer is swapped a step, so that every node knows its step."""
-    here = state.scope
-    here.cell = cell
+    before = state.scope
+    here = before.unrolling(cell)
     outputs = []
     one = step_of(cell, weights)
     try:
@@ -72,7 +77,7 @@ def over_steps(cell: Cell, x: Tensor, states: tuple[Tensor, ...], weights: Weigh
             states = one(x[k], states, at, k)
             outputs.append(states[0])
     finally:
-        state.scope = here
+        state.scope = before
     return stack(outputs), states
 
 
@@ -149,10 +154,11 @@ def by_gates(cell: Cell, weights: Weights) -> Step:
     blocks = {item: rows(cell, item, weights, H) for item in cell.schedule
               if isinstance(item, Product) and item.gates}
     work = program(cell)
+    vectors = dict(zip(cell.vectors, weights.each_vector(H)))
 
     def one(x: Tensor, states: tuple[Tensor, ...], at: Scope, t: int) -> tuple[Tensor, ...]:
         values: dict[Any, Any] = dict(zip(cell.states, states))
-        values.update(zip(cell.vectors, weights.vectors))
+        values.update(vectors)
         values.update((name, v[t]) for name, v in zip(cell.given, weights.given))
         product(values, "x", cell.gates, x, (weights.ih, weights.bias_ih), H, at)
         for item in work:
@@ -162,12 +168,12 @@ def by_gates(cell: Cell, weights: Weights) -> Step:
                             H, at)
                 else:
                     state.scope = at.child(cell.returns[0], gate=True)
-                    values[cell.returns[0]] = linear(values[item.operand], weights.hr, None)
+                    values[cell.returns[0]] = named(linear(values[item.operand], weights.hr))
                 continue
             scope = at.child(item.path[0], gate=True)
             state.scope = scope if len(item.path) == 1 else scope.child(item.path[1])
-            values[item.target] = item.call(*[values[s] if type(s) is str else s
-                                              for s in item.sources])
+            made = item.call(*[values[s] if type(s) is str else s for s in item.sources])
+            values[item.target] = named(made) if len(item.path) == 1 else made
         state.scope = at
         return tuple([values[name] for name in cell.returns])
 

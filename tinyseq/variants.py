@@ -175,6 +175,25 @@ def zoneout(cell: Cell) -> Cell:
 
 
 @lru_cache(maxsize=32)
+def resettable(cell: Cell) -> Cell:
+    """Every old state multiplied with a given `keep` first: 0 where a sequence starts anew.
+
+    Equation: each s_{t-1} is read as keep s_{t-1}
+    Example:
+        >>> from tinyseq.cells import rnn_tanh
+        >>> print(resettable(rnn_tanh).equations())
+        h_kept = keep * h
+        h_next = tanh(x.h + h_kept.h)
+    """
+    kept = {state: f"{state.split('_')[0]}_kept" for state in cell.states}
+    lines: Text = [(new, from_text(f"keep * {state}"), "") for state, new in kept.items()]
+    lines += [(name, replaced(tree, lambda node: ast.Name(kept[node.id])
+                              if isinstance(node, ast.Name) and node.id in kept else None), note)
+              for name, tree, note in cell.written]
+    return rewritten(cell, "reset", lines, given=("keep",))
+
+
+@lru_cache(maxsize=32)
 def projected(cell: Cell) -> Cell:
     """The output and the first state projected to fewer units by weight_hr.
 

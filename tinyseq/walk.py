@@ -13,7 +13,7 @@ import numpy as np
 
 from tinyseq.errors import GraphError, ShapeError
 from tinyseq.graph import FREED, Node, collect
-from tinyseq.hooks import hooked
+from tinyseq.hooks import hooked, named
 from tinyseq.refusals import intact, seed
 from tinyseq.scope import state
 from tinyseq.tensor import Tensor, wrap
@@ -41,14 +41,15 @@ def differentiate(roots: list[Tensor], gys: list, retain: bool | None, graph: bo
         seeds = [seed(root, gy, graph) for root, gy in zip(roots, gys)]
         order = collect((root.node for root in roots if root.node is not None), ends)
         for node in order:
-            node.gy = None
+            node.gy = node.inside = None
         for root, gy in zip(roots, seeds):
             receive(root.node or leaves.setdefault(root, Pending(root)), gy)
         with np.errstate(all="ignore"):
             for node in order:
                 if node.gy is not None and node not in ends:
-                    pull(node, leaves, retain, graph, watch)
-                    if not (node.keep or (keep is not None and node.scope.matches(keep))):
+                    kept = keep is not None and named(node, keep)
+                    pull(node, leaves, retain or kept, graph, watch)
+                    if not (node.keep or kept):
                         node.gy = None
     except BaseException:
         for node in order:

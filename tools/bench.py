@@ -111,7 +111,11 @@ def gemm_rate(dtype: Any) -> float:
 
 def step(lib: Any, kind: str, N: int, T: int, inputs: int, H: int) -> Callable[[], Any]:
     """One training step of a layer: forward, y.sum().backward(), gradients dropped."""
-    layer = getattr(lib.nn, kind)(inputs, H)
+    return stepped(lib, getattr(lib.nn, kind)(inputs, H), N, T, inputs)
+
+
+def stepped(lib: Any, layer: Any, N: int, T: int, inputs: int) -> Callable[[], Any]:
+    """The same for a layer that is there."""
     x = lib.randn(T, N, inputs)
 
     def run() -> None:
@@ -142,6 +146,40 @@ def layers(rounds: int) -> None:
               f"{times}{100 * floor / found['tinyseq'][0]:.0f} % of the floor's rate")
 
 
+# By what each is compared with: the layers, and how many times its cost they may cost.
+VARIANTS: dict[str, dict[str, tuple[Callable[[int, int], Any], float]]] = {
+    "LSTM": {"peephole": (lambda inputs, H: ts.nn.LSTM(inputs, H, peephole=True), 1.2),
+             "user-written": (lambda inputs, H: ts.nn.Recurrent(written, inputs, H), 1.2),
+             "layer_norm": (lambda inputs, H: ts.nn.LSTM(inputs, H, layer_norm=True), 1.8)},
+    "GRU": {"textbook": (lambda inputs, H: ts.nn.GRU(inputs, H, reset_after=False), 1.4)}}
+
+
+@ts.cell(gates="a b c d")
+def written(x, h, memory):  # type: ignore[no-untyped-def]
+    """An LSTM as a user would write it, in an order of gates of its own."""
+    forget = sigmoid(x.a + h.a)                         # noqa: F821
+    enter = sigmoid(x.b + h.b)                          # noqa: F821
+    new = tanh(x.c + h.c)                               # noqa: F821
+    leave = sigmoid(x.d + h.d)                          # noqa: F821
+    kept = forget * memory + enter * new
+    out = leave * tanh(kept)                            # noqa: F821
+    return out, kept
+
+
+def variants(rounds: int) -> None:
+    print("\nvariants, one training step, float32, in times of the plain layer's (minima)")
+    for (kind, others), (name, size) in itertools.product(VARIANTS.items(), SIZES.items()):
+        N, T, inputs, H = size
+        plain = getattr(ts.nn, kind)(inputs, H)
+        works = {"plain": stepped(ts, plain, N, T, inputs)} | {
+            word: stepped(ts, make(inputs, H), N, T, inputs)
+            for word, (make, _) in others.items()}
+        found = interleaved(works, rounds)
+        print(f"  {kind:<5}{name:<6}" + "".join(
+            f"{word} {found[word][0] / found['plain'][0]:.2f} (at most {most})   "
+            for word, (_, most) in others.items()))
+
+
 def main() -> None:
     given = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     given.add_argument("--rounds", type=int, default=30, help="how often each thing is measured")
@@ -152,6 +190,7 @@ def main() -> None:
     eager(rounds)
     elementwise(rounds)
     layers(rounds)
+    variants(rounds)
 
 
 if __name__ == "__main__":

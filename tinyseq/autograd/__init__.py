@@ -9,9 +9,11 @@ from tinyseq.autograd.function import Function, once_differentiable
 from tinyseq.autograd.gradient import backward, grad
 from tinyseq.mode import (enable_grad, inference_mode, is_grad_enabled, no_grad,
                           set_grad_enabled)
+from tinyseq.ops.legacy import Variable
 
-__all__ = ["Function", "backward", "detect_anomaly", "enable_grad", "grad", "inference_mode",
-           "is_grad_enabled", "no_grad", "once_differentiable", "set_grad_enabled"]
+__all__ = ["Function", "Variable", "backward", "detect_anomaly", "enable_grad", "grad",
+           "inference_mode", "is_grad_enabled", "no_grad", "once_differentiable",
+           "set_grad_enabled"]
 
 ABOVE = {"functional": "tinyseq.func.functional", "gradcheck": "tinyseq.gradcheck",
          "gradgradcheck": "tinyseq.gradcheck"}

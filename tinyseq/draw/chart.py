@@ -199,11 +199,12 @@ def share_chart(title: str, shares: Sequence[float], cumulative: Sequence[float]
 
 
 def heat_strip(title: str, rows: dict[str, Sequence[float | None]], columns: Sequence[str],
-               lo: float, hi: float, colours: str = "gate") -> Scene:
+               lo: float, hi: float, colours: str = "gate", *, labels: float = 120.0) -> Scene:
     """Return a row of coloured cells per name, over columns such as the characters of a text.
 
     `colours` is "gate" (light to dark), "signed" (blue, white, red) or "gradient". A value that
     is None or not finite leaves its cell blank; one beyond lo or hi takes the colour of that end.
+    `labels` is the most room that the rows' names get.
     Errors: ValueError for a row of another length, other colours, or lo not below hi.
     """
     if colours not in STRIPS:
@@ -214,7 +215,7 @@ def heat_strip(title: str, rows: dict[str, Sequence[float | None]], columns: Seq
         if len(values) != len(columns):
             raise ValueError(f"heat strip row {name!r} has {len(values)} values, expected "
                              f"{len(columns)}, one per column")
-    left = MARGIN + min(120.0, max((text_width(name, 12) for name in rows), default=0)) + 10
+    left = MARGIN + min(labels, max((text_width(name, 12) for name in rows), default=0)) + 10
     widest = max((text_width(_visible(c), 11) for c in columns), default=0)
     cell = min(46.0, max(11.5, widest + 5))
     width = max(left + cell * min(len(columns), STRIP_WIDTH) + MARGIN, 420.0)
@@ -236,8 +237,8 @@ def _strip_block(rows: dict[str, Sequence[float | None]], columns: Sequence[str]
     here = range(first, min(first + STRIP_WIDTH, len(columns)))
     items: list[Item] = []
     for r, (name, values) in enumerate(rows.items()):
-        items.append(Text(f"row{r}.from{first}", left - 8, y + CELL_H / 2, clip(name, 120, 12),
-                          12, INK, "end", title=name))
+        items.append(Text(f"row{r}.from{first}", left - 8, y + CELL_H / 2,
+                          clip(name, left - MARGIN - 10, 12), 12, INK, "end", title=name))
         for k in here:
             value = values[k]
             colour = BLANK if value is None or not math.isfinite(value) else ramp(

@@ -24,7 +24,7 @@ import numpy as np
 
 from tinyseq import emit
 
-OPTIONS: dict[str, Any] = {"error_model": "numpy", "fastmath": {"contract"}}
+OPTIONS: dict[str, Any] = {"error_model": "numpy", "fastmath": {"contract"}, "nogil": True}
 SUMS = {**OPTIONS, "fastmath": {"contract", "reassoc"}}  # else a sum over a row is one by one
 _lock = threading.RLock()
 _loaded: dict[tuple[str, str], dict[str, Any]] = {}
@@ -43,8 +43,9 @@ def for_cell(cell: Any, ops: Any, dtype: np.dtype) -> dict[str, Any]:
 
 
 def elementwise(word: str) -> Callable:
-    """A compiled forward for large arrays of one of scalar.py's functions; else the given one."""
-    text = (f"def elementwise_{word}(x, y):\n    for j in range(x.size):\n"
+    """A compiled forward for large arrays of erf or a function of scalar.py; else the given."""
+    text = (f"from math import {word}\n\n\n" if word in ("erf", "erfc") else "") + (
+            f"def elementwise_{word}(x, y):\n    for j in range(x.size):\n"
             f"        y[j] = {word}(x[j])\n")
 
     def fast(x: np.ndarray, forward: Callable) -> np.ndarray:
@@ -78,11 +79,13 @@ def load(name: str, text: Callable[[], str], dtype: np.dtype, key: str) -> dict[
 
 
 def whole(text: str, dtype: np.dtype) -> str:
-    """One self-contained file: the scalar functions, the names for this dtype, the kernels."""
+    """One self-contained file: scalar functions, tile, the names for this dtype, the kernels."""
     short = {"float32": "f32", "float64": "f64"}[dtype.name]
     names = "\n".join(f"{word} = {word}_{short}" for word in ("exp", "tanh", "sigmoid", "log"))
-    scalars = (resources.files("tinyseq") / "scalar.py").read_text(encoding="utf-8")
-    return f"{scalars}\n\nreal = np.{dtype.name}\n{names}\n\n\n{text}"
+    shared = "\n\n".join((resources.files("tinyseq") / file).read_text(encoding="utf-8")
+                         for file in ("scalar.py", "product.py"))
+    shared = shared.replace("from __future__ import annotations\n", "")
+    return f"{shared}\n\nreal = np.{dtype.name}\n{names}\n\n\n{text}"
 
 
 def build(name: str, text: str, dtype: np.dtype) -> dict[str, Any]:
@@ -94,11 +97,12 @@ def build(name: str, text: str, dtype: np.dtype) -> dict[str, Any]:
     sys.modules[module.__name__] = module  # numba's cache looks for it by its name
     namespace = vars(module)
     exec(compile(text, str(path or f"<kernel {name}>"), "exec"), namespace)  # our own text
+    options = SUMS if "# the mean of" in text else OPTIONS
     made = {}
     for word, function in list(namespace.items()):
         if isinstance(function, FunctionType) and word.startswith(f"{name}_"):
-            options = SUMS if "# the mean of" in text else OPTIONS
-            made[word] = Kernel(numba.njit(**options)(function), folder if path else None)
+            namespace[word] = numba.njit(**options)(function)  # kernels call each other
+            made[word] = Kernel(namespace[word], folder if path else None)
     return made
 
 

@@ -9,78 +9,84 @@ fingerprint: 85462701b7b56d8f
 """
 
 
-def gru_forward_0(t, Wx, Wh, bx, bh, h_all, lines, vectors):
-    """Step t: r, z, n, h_next."""
+def gru_forward(hh, hr, Wx, Wh, bx, bh, h_all, lines, vectors):
+    """All steps."""
     N, H = Wx.shape[1], Wx.shape[2] // 3
-    for b in range(N):
-        Wx_r = Wx[t, b, 0 * H:1 * H]
-        bx_r = bx[0 * H:1 * H]
-        Wh_r = Wh[t, b, 0 * H:1 * H]
-        bh_r = bh[0 * H:1 * H]
-        Wx_z = Wx[t, b, 1 * H:2 * H]
-        bx_z = bx[1 * H:2 * H]
-        Wh_z = Wh[t, b, 1 * H:2 * H]
-        bh_z = bh[1 * H:2 * H]
-        Wx_n = Wx[t, b, 2 * H:3 * H]
-        bx_n = bx[2 * H:3 * H]
-        r = lines[t, 0, b]
-        Wh_n = Wh[t, b, 2 * H:3 * H]
-        bh_n = bh[2 * H:3 * H]
-        n = lines[t, 2, b]
-        z = lines[t, 1, b]
-        h = h_all[t, b]
-        h_next = h_all[t + 1, b]
-        for j in range(H):  # r = sigmoid(x.r + h.r)
-            r[j] = sigmoid(((Wx_r[j] + bx_r[j]) + (Wh_r[j] + bh_r[j])))
-        for j in range(H):  # z = sigmoid(x.z + h.z)
-            z[j] = sigmoid(((Wx_z[j] + bx_z[j]) + (Wh_z[j] + bh_z[j])))
-        for j in range(H):  # n = tanh(x.n + r * h.n)
-            n[j] = tanh(((Wx_n[j] + bx_n[j]) + (r[j] * (Wh_n[j] + bh_n[j]))))
-        for j in range(H):  # h_next = (1 - z) * n + z * h
-            h_next[j] = (((real(1) - z[j]) * n[j]) + (z[j] * h[j]))
+    w0 = packed(hh, 0 * H, 3 * H, True)
+    for t in range(Wx.shape[0]):
+        product(h_all[t], 0 * H, w0, Wh[t], 0 * H, 3 * H, False)
+        for b in range(N):
+            Wx_r = Wx[t, b, 0 * H:1 * H]
+            bx_r = bx[0 * H:1 * H]
+            Wh_r = Wh[t, b, 0 * H:1 * H]
+            bh_r = bh[0 * H:1 * H]
+            Wx_z = Wx[t, b, 1 * H:2 * H]
+            bx_z = bx[1 * H:2 * H]
+            Wh_z = Wh[t, b, 1 * H:2 * H]
+            bh_z = bh[1 * H:2 * H]
+            Wx_n = Wx[t, b, 2 * H:3 * H]
+            bx_n = bx[2 * H:3 * H]
+            r = lines[t, 0, b]
+            Wh_n = Wh[t, b, 2 * H:3 * H]
+            bh_n = bh[2 * H:3 * H]
+            n = lines[t, 2, b]
+            z = lines[t, 1, b]
+            h = h_all[t, b]
+            h_next = h_all[t + 1, b]
+            for j in range(H):  # r = sigmoid(x.r + h.r)
+                r[j] = sigmoid(((Wx_r[j] + bx_r[j]) + (Wh_r[j] + bh_r[j])))
+            for j in range(H):  # z = sigmoid(x.z + h.z)
+                z[j] = sigmoid(((Wx_z[j] + bx_z[j]) + (Wh_z[j] + bh_z[j])))
+            for j in range(H):  # n = tanh(x.n + r * h.n)
+                n[j] = tanh(((Wx_n[j] + bx_n[j]) + (r[j] * (Wh_n[j] + bh_n[j]))))
+            for j in range(H):  # h_next = (1 - z) * n + z * h
+                h_next[j] = (((real(1) - z[j]) * n[j]) + (z[j] * h[j]))
 
 
-def gru_backward_0(t, Wx, Wh, bx, bh, h_all, lines, vectors, gy, carry_h, g_Wx, g_Wh, scratch,
-                   through, g_vectors):
-    """Step t, in reverse: gradients of h_next, n, z, r."""
+def gru_backward(hh, hr, Wx, Wh, bx, bh, h_all, lines, vectors, gy, carry_h, g_Wx, g_Wh, scratch,
+                 through, g_vectors, g_out):
+    """All steps, in reverse."""
     N, H = Wx.shape[1], Wx.shape[2] // 3
-    for b in range(N):
-        g_h_next = scratch[3, 0]
-        h = h_all[t, b]
-        n = lines[t, 2, b]
-        z = lines[t, 1, b]
-        g_z = scratch[1, 0]
-        g_n = scratch[2, 0]
-        g_h = carry_h[b]
-        Wh_n = Wh[t, b, 2 * H:3 * H]
-        bh_n = bh[2 * H:3 * H]
-        r = lines[t, 0, b]
-        g_Wx_n = g_Wx[t, b, 2 * H:3 * H]
-        g_r = scratch[0, 0]
-        g_Wh_n = g_Wh[t, b, 2 * H:3 * H]
-        g_Wx_z = g_Wx[t, b, 1 * H:2 * H]
-        g_Wh_z = g_Wh[t, b, 1 * H:2 * H]
-        g_Wx_r = g_Wx[t, b, 0 * H:1 * H]
-        g_Wh_r = g_Wh[t, b, 0 * H:1 * H]
-        for j in range(H):  # from later steps and the loss
-            g_h_next[j] = carry_h[b, j] + gy[t, b, j]
-        for j in range(H):  # z in h_next = (1 - z) * n + z * h
-            g_z[j] = ((-(g_h_next[j] * n[j])) + (g_h_next[j] * h[j]))
-        for j in range(H):  # n in h_next = (1 - z) * n + z * h
-            g_n[j] = (g_h_next[j] * (real(1) - z[j]))
-        for j in range(H):  # h in h_next = (1 - z) * n + z * h
-            g_h[j] = (g_h_next[j] * z[j])
-        for j in range(H):  # Wx_n in n = tanh(x.n + r * h.n)
-            g_Wx_n[j] = (g_n[j] * (real(1.0) - (n[j] * n[j])))
-        for j in range(H):  # r in n = tanh(x.n + r * h.n)
-            g_r[j] = ((g_n[j] * (real(1.0) - (n[j] * n[j]))) * (Wh_n[j] + bh_n[j]))
-        for j in range(H):  # Wh_n in n = tanh(x.n + r * h.n)
-            g_Wh_n[j] = ((g_n[j] * (real(1.0) - (n[j] * n[j]))) * r[j])
-        for j in range(H):  # Wx_z in z = sigmoid(x.z + h.z)
-            g_Wx_z[j] = ((g_z[j] * z[j]) * (real(1.0) - z[j]))
-        for j in range(H):  # Wh_z in z = sigmoid(x.z + h.z)
-            g_Wh_z[j] = ((g_z[j] * z[j]) * (real(1.0) - z[j]))
-        for j in range(H):  # Wx_r in r = sigmoid(x.r + h.r)
-            g_Wx_r[j] = ((g_r[j] * r[j]) * (real(1.0) - r[j]))
-        for j in range(H):  # Wh_r in r = sigmoid(x.r + h.r)
-            g_Wh_r[j] = ((g_r[j] * r[j]) * (real(1.0) - r[j]))
+    w0 = packed(hh, 0 * H, 3 * H, False)
+    for t in range(Wx.shape[0] - 1, -1, -1):
+        for b in range(N):
+            g_h_next = scratch[3, 0]
+            h = h_all[t, b]
+            n = lines[t, 2, b]
+            z = lines[t, 1, b]
+            g_z = scratch[1, 0]
+            g_n = scratch[2, 0]
+            g_h = carry_h[b]
+            Wh_n = Wh[t, b, 2 * H:3 * H]
+            bh_n = bh[2 * H:3 * H]
+            r = lines[t, 0, b]
+            g_Wx_n = g_Wx[t, b, 2 * H:3 * H]
+            g_r = scratch[0, 0]
+            g_Wh_n = g_Wh[t, b, 2 * H:3 * H]
+            g_Wx_z = g_Wx[t, b, 1 * H:2 * H]
+            g_Wh_z = g_Wh[t, b, 1 * H:2 * H]
+            g_Wx_r = g_Wx[t, b, 0 * H:1 * H]
+            g_Wh_r = g_Wh[t, b, 0 * H:1 * H]
+            for j in range(H):  # from later steps and the loss
+                g_h_next[j] = carry_h[b, j] + gy[t, b, j]
+            for j in range(H):  # z in h_next = (1 - z) * n + z * h
+                g_z[j] = ((-(g_h_next[j] * n[j])) + (g_h_next[j] * h[j]))
+            for j in range(H):  # n in h_next = (1 - z) * n + z * h
+                g_n[j] = (g_h_next[j] * (real(1) - z[j]))
+            for j in range(H):  # h in h_next = (1 - z) * n + z * h
+                g_h[j] = (g_h_next[j] * z[j])
+            for j in range(H):  # Wx_n in n = tanh(x.n + r * h.n)
+                g_Wx_n[j] = (g_n[j] * (real(1.0) - (n[j] * n[j])))
+            for j in range(H):  # r in n = tanh(x.n + r * h.n)
+                g_r[j] = ((g_n[j] * (real(1.0) - (n[j] * n[j]))) * (Wh_n[j] + bh_n[j]))
+            for j in range(H):  # Wh_n in n = tanh(x.n + r * h.n)
+                g_Wh_n[j] = ((g_n[j] * (real(1.0) - (n[j] * n[j]))) * r[j])
+            for j in range(H):  # Wx_z in z = sigmoid(x.z + h.z)
+                g_Wx_z[j] = ((g_z[j] * z[j]) * (real(1.0) - z[j]))
+            for j in range(H):  # Wh_z in z = sigmoid(x.z + h.z)
+                g_Wh_z[j] = ((g_z[j] * z[j]) * (real(1.0) - z[j]))
+            for j in range(H):  # Wx_r in r = sigmoid(x.r + h.r)
+                g_Wx_r[j] = ((g_r[j] * r[j]) * (real(1.0) - r[j]))
+            for j in range(H):  # Wh_r in r = sigmoid(x.r + h.r)
+                g_Wh_r[j] = ((g_r[j] * r[j]) * (real(1.0) - r[j]))
+        product(g_Wh[t], 0 * H, w0, carry_h, 0 * H, hh.shape[1], True)

@@ -10,94 +10,93 @@ fingerprint: ec5834985cd701ba
 """
 
 
-def gru_textbook_forward_0(t, Wx, Wh, bx, bh, h_all, lines, vectors):
-    """Step t: r, z, a."""
+def gru_textbook_forward(hh, hr, Wx, Wh, bx, bh, h_all, lines, vectors):
+    """All steps."""
     N, H = Wx.shape[1], Wx.shape[2] // 3
-    for b in range(N):
-        Wx_r = Wx[t, b, 0 * H:1 * H]
-        bx_r = bx[0 * H:1 * H]
-        Wh_r = Wh[0, b, 0 * H:1 * H]
-        bh_r = bh[0 * H:1 * H]
-        Wx_z = Wx[t, b, 1 * H:2 * H]
-        bx_z = bx[1 * H:2 * H]
-        Wh_z = Wh[0, b, 1 * H:2 * H]
-        bh_z = bh[1 * H:2 * H]
-        r = lines[t, 0, b]
-        h = h_all[t, b]
-        z = lines[t, 1, b]
-        a = lines[t, 2, b]
-        for j in range(H):  # r = sigmoid(x.r + h.r)
-            r[j] = sigmoid(((Wx_r[j] + bx_r[j]) + (Wh_r[j] + bh_r[j])))
-        for j in range(H):  # z = sigmoid(x.z + h.z)
-            z[j] = sigmoid(((Wx_z[j] + bx_z[j]) + (Wh_z[j] + bh_z[j])))
-        for j in range(H):  # a = r * h
-            a[j] = (r[j] * h[j])
+    w0 = packed(hh, 0 * H, 2 * H, True)
+    w1 = packed(hh, 2 * H, 3 * H, True)
+    for t in range(Wx.shape[0]):
+        product(h_all[t], 0 * H, w0, Wh[0], 0 * H, 2 * H, False)
+        for b in range(N):
+            Wx_r = Wx[t, b, 0 * H:1 * H]
+            bx_r = bx[0 * H:1 * H]
+            Wh_r = Wh[0, b, 0 * H:1 * H]
+            bh_r = bh[0 * H:1 * H]
+            Wx_z = Wx[t, b, 1 * H:2 * H]
+            bx_z = bx[1 * H:2 * H]
+            Wh_z = Wh[0, b, 1 * H:2 * H]
+            bh_z = bh[1 * H:2 * H]
+            r = lines[t, 0, b]
+            h = h_all[t, b]
+            z = lines[t, 1, b]
+            a = lines[t, 2, b]
+            for j in range(H):  # r = sigmoid(x.r + h.r)
+                r[j] = sigmoid(((Wx_r[j] + bx_r[j]) + (Wh_r[j] + bh_r[j])))
+            for j in range(H):  # z = sigmoid(x.z + h.z)
+                z[j] = sigmoid(((Wx_z[j] + bx_z[j]) + (Wh_z[j] + bh_z[j])))
+            for j in range(H):  # a = r * h
+                a[j] = (r[j] * h[j])
+        product(lines[t, 2], 0 * H, w1, Wh[0], 2 * H, 1 * H, False)
+        for b in range(N):
+            Wx_n = Wx[t, b, 2 * H:3 * H]
+            bx_n = bx[2 * H:3 * H]
+            Wa_n = Wh[0, b, 2 * H:3 * H]
+            bh_n = bh[2 * H:3 * H]
+            n = lines[t, 3, b]
+            z = lines[t, 1, b]
+            h = h_all[t, b]
+            h_next = h_all[t + 1, b]
+            for j in range(H):  # n = tanh(x.n + a.n)
+                n[j] = tanh(((Wx_n[j] + bx_n[j]) + (Wa_n[j] + bh_n[j])))
+            for j in range(H):  # h_next = (1 - z) * n + z * h
+                h_next[j] = (((real(1) - z[j]) * n[j]) + (z[j] * h[j]))
 
 
-def gru_textbook_forward_1(t, Wx, Wh, bx, bh, h_all, lines, vectors):
-    """Step t: n, h_next."""
+def gru_textbook_backward(hh, hr, Wx, Wh, bx, bh, h_all, lines, vectors, gy, carry_h, g_Wx, g_Wh,
+                          scratch, through, g_vectors, g_out):
+    """All steps, in reverse."""
     N, H = Wx.shape[1], Wx.shape[2] // 3
-    for b in range(N):
-        Wx_n = Wx[t, b, 2 * H:3 * H]
-        bx_n = bx[2 * H:3 * H]
-        Wa_n = Wh[0, b, 2 * H:3 * H]
-        bh_n = bh[2 * H:3 * H]
-        n = lines[t, 3, b]
-        z = lines[t, 1, b]
-        h = h_all[t, b]
-        h_next = h_all[t + 1, b]
-        for j in range(H):  # n = tanh(x.n + a.n)
-            n[j] = tanh(((Wx_n[j] + bx_n[j]) + (Wa_n[j] + bh_n[j])))
-        for j in range(H):  # h_next = (1 - z) * n + z * h
-            h_next[j] = (((real(1) - z[j]) * n[j]) + (z[j] * h[j]))
-
-
-def gru_textbook_backward_1(t, Wx, Wh, bx, bh, h_all, lines, vectors, gy, carry_h, g_Wx, g_Wh,
-                            scratch, through, g_vectors):
-    """Step t, in reverse: gradients of h_next, n."""
-    N, H = Wx.shape[1], Wx.shape[2] // 3
-    for b in range(N):
-        g_h_next = scratch[4, b]
-        h = h_all[t, b]
-        n = lines[t, 3, b]
-        z = lines[t, 1, b]
-        g_z = scratch[1, b]
-        g_n = scratch[3, b]
-        g_h = carry_h[b]
-        g_Wx_n = g_Wx[t, b, 2 * H:3 * H]
-        for j in range(H):  # from later steps and the loss
-            g_h_next[j] = carry_h[b, j] + gy[t, b, j]
-        for j in range(H):  # z in h_next = (1 - z) * n + z * h
-            g_z[j] = ((-(g_h_next[j] * n[j])) + (g_h_next[j] * h[j]))
-        for j in range(H):  # n in h_next = (1 - z) * n + z * h
-            g_n[j] = (g_h_next[j] * (real(1) - z[j]))
-        for j in range(H):  # h in h_next = (1 - z) * n + z * h
-            g_h[j] = (g_h_next[j] * z[j])
-        for j in range(H):  # Wx_n in n = tanh(x.n + a.n)
-            g_Wx_n[j] = (g_n[j] * (real(1.0) - (n[j] * n[j])))
-
-
-def gru_textbook_backward_0(t, Wx, Wh, bx, bh, h_all, lines, vectors, gy, carry_h, g_Wx, g_Wh,
-                            scratch, through, g_vectors):
-    """Step t, in reverse: gradients of a, z, r."""
-    N, H = Wx.shape[1], Wx.shape[2] // 3
-    for b in range(N):
-        g_a = scratch[2, b]
-        h = h_all[t, b]
-        r = lines[t, 0, b]
-        g_r = scratch[0, b]
-        g_h = carry_h[b]
-        g_z = scratch[1, b]
-        z = lines[t, 1, b]
-        g_Wx_z = g_Wx[t, b, 1 * H:2 * H]
-        g_Wx_r = g_Wx[t, b, 0 * H:1 * H]
-        for j in range(H):  # through the product of a
-            g_a[j] = through[0, b, j]
-        for j in range(H):  # r in a = r * h
-            g_r[j] = (g_a[j] * h[j])
-        for j in range(H):  # h in a = r * h
-            g_h[j] += (g_a[j] * r[j])
-        for j in range(H):  # Wx_z in z = sigmoid(x.z + h.z)
-            g_Wx_z[j] = ((g_z[j] * z[j]) * (real(1.0) - z[j]))
-        for j in range(H):  # Wx_r in r = sigmoid(x.r + h.r)
-            g_Wx_r[j] = ((g_r[j] * r[j]) * (real(1.0) - r[j]))
+    w0 = packed(hh, 2 * H, 3 * H, False)
+    w1 = packed(hh, 0 * H, 2 * H, False)
+    for t in range(Wx.shape[0] - 1, -1, -1):
+        for b in range(N):
+            g_h_next = scratch[4, b]
+            h = h_all[t, b]
+            n = lines[t, 3, b]
+            z = lines[t, 1, b]
+            g_z = scratch[1, b]
+            g_n = scratch[3, b]
+            g_h = carry_h[b]
+            g_Wx_n = g_Wx[t, b, 2 * H:3 * H]
+            for j in range(H):  # from later steps and the loss
+                g_h_next[j] = carry_h[b, j] + gy[t, b, j]
+            for j in range(H):  # z in h_next = (1 - z) * n + z * h
+                g_z[j] = ((-(g_h_next[j] * n[j])) + (g_h_next[j] * h[j]))
+            for j in range(H):  # n in h_next = (1 - z) * n + z * h
+                g_n[j] = (g_h_next[j] * (real(1) - z[j]))
+            for j in range(H):  # h in h_next = (1 - z) * n + z * h
+                g_h[j] = (g_h_next[j] * z[j])
+            for j in range(H):  # Wx_n in n = tanh(x.n + a.n)
+                g_Wx_n[j] = (g_n[j] * (real(1.0) - (n[j] * n[j])))
+        product(g_Wh[t], 2 * H, w0, through[0], 0 * H, hh.shape[1], False)
+        for b in range(N):
+            g_a = scratch[2, b]
+            h = h_all[t, b]
+            r = lines[t, 0, b]
+            g_r = scratch[0, b]
+            g_h = carry_h[b]
+            g_z = scratch[1, b]
+            z = lines[t, 1, b]
+            g_Wx_z = g_Wx[t, b, 1 * H:2 * H]
+            g_Wx_r = g_Wx[t, b, 0 * H:1 * H]
+            for j in range(H):  # through the product of a
+                g_a[j] = through[0, b, j]
+            for j in range(H):  # r in a = r * h
+                g_r[j] = (g_a[j] * h[j])
+            for j in range(H):  # h in a = r * h
+                g_h[j] += (g_a[j] * r[j])
+            for j in range(H):  # Wx_z in z = sigmoid(x.z + h.z)
+                g_Wx_z[j] = ((g_z[j] * z[j]) * (real(1.0) - z[j]))
+            for j in range(H):  # Wx_r in r = sigmoid(x.r + h.r)
+                g_Wx_r[j] = ((g_r[j] * r[j]) * (real(1.0) - r[j]))
+        product(g_Wh[t], 0 * H, w1, carry_h, 0 * H, hh.shape[1], True)

@@ -11,93 +11,99 @@ fingerprint: 795b1dc43d6a88ae
 """
 
 
-def lstm_forward_0(t, Wx, Wh, bx, bh, h_all, c_prev_all, lines, vectors):
-    """Step t: i, f, g, o, c, h_next."""
+def lstm_forward(hh, hr, Wx, Wh, bx, bh, h_all, c_prev_all, lines, vectors):
+    """All steps."""
     N, H = Wx.shape[1], Wx.shape[2] // 4
-    for b in range(N):
-        Wx_i = Wx[t, b, 0 * H:1 * H]
-        bx_i = bx[0 * H:1 * H]
-        Wh_i = Wh[0, b, 0 * H:1 * H]
-        bh_i = bh[0 * H:1 * H]
-        Wx_f = Wx[t, b, 1 * H:2 * H]
-        bx_f = bx[1 * H:2 * H]
-        Wh_f = Wh[0, b, 1 * H:2 * H]
-        bh_f = bh[1 * H:2 * H]
-        Wx_g = Wx[t, b, 2 * H:3 * H]
-        bx_g = bx[2 * H:3 * H]
-        Wh_g = Wh[0, b, 2 * H:3 * H]
-        bh_g = bh[2 * H:3 * H]
-        Wx_o = Wx[t, b, 3 * H:4 * H]
-        bx_o = bx[3 * H:4 * H]
-        Wh_o = Wh[0, b, 3 * H:4 * H]
-        bh_o = bh[3 * H:4 * H]
-        f = lines[t, 1, b]
-        c_prev = c_prev_all[t, b]
-        i = lines[t, 0, b]
-        g = lines[t, 2, b]
-        o = lines[t, 3, b]
-        c = c_prev_all[t + 1, b]
-        h_next = h_all[t + 1, b]
-        for j in range(H):  # i = sigmoid(x.i + h.i)
-            i[j] = sigmoid(((Wx_i[j] + bx_i[j]) + (Wh_i[j] + bh_i[j])))
-        for j in range(H):  # f = sigmoid(x.f + h.f)
-            f[j] = sigmoid(((Wx_f[j] + bx_f[j]) + (Wh_f[j] + bh_f[j])))
-        for j in range(H):  # g = tanh(x.g + h.g)
-            g[j] = tanh(((Wx_g[j] + bx_g[j]) + (Wh_g[j] + bh_g[j])))
-        for j in range(H):  # o = sigmoid(x.o + h.o)
-            o[j] = sigmoid(((Wx_o[j] + bx_o[j]) + (Wh_o[j] + bh_o[j])))
-        for j in range(H):  # c = f * c_prev + i * g
-            c[j] = ((f[j] * c_prev[j]) + (i[j] * g[j]))
-        for j in range(H):  # h_next = o * tanh(c)
-            h_next[j] = (o[j] * tanh(c[j]))
+    w0 = packed(hh, 0 * H, 4 * H, True)
+    for t in range(Wx.shape[0]):
+        product(h_all[t], 0 * H, w0, Wh[0], 0 * H, 4 * H, False)
+        for b in range(N):
+            Wx_i = Wx[t, b, 0 * H:1 * H]
+            bx_i = bx[0 * H:1 * H]
+            Wh_i = Wh[0, b, 0 * H:1 * H]
+            bh_i = bh[0 * H:1 * H]
+            Wx_f = Wx[t, b, 1 * H:2 * H]
+            bx_f = bx[1 * H:2 * H]
+            Wh_f = Wh[0, b, 1 * H:2 * H]
+            bh_f = bh[1 * H:2 * H]
+            Wx_g = Wx[t, b, 2 * H:3 * H]
+            bx_g = bx[2 * H:3 * H]
+            Wh_g = Wh[0, b, 2 * H:3 * H]
+            bh_g = bh[2 * H:3 * H]
+            Wx_o = Wx[t, b, 3 * H:4 * H]
+            bx_o = bx[3 * H:4 * H]
+            Wh_o = Wh[0, b, 3 * H:4 * H]
+            bh_o = bh[3 * H:4 * H]
+            f = lines[t, 1, b]
+            c_prev = c_prev_all[t, b]
+            i = lines[t, 0, b]
+            g = lines[t, 2, b]
+            o = lines[t, 3, b]
+            c = c_prev_all[t + 1, b]
+            h_next = h_all[t + 1, b]
+            for j in range(H):  # i = sigmoid(x.i + h.i)
+                i[j] = sigmoid(((Wx_i[j] + bx_i[j]) + (Wh_i[j] + bh_i[j])))
+            for j in range(H):  # f = sigmoid(x.f + h.f)
+                f[j] = sigmoid(((Wx_f[j] + bx_f[j]) + (Wh_f[j] + bh_f[j])))
+            for j in range(H):  # g = tanh(x.g + h.g)
+                g[j] = tanh(((Wx_g[j] + bx_g[j]) + (Wh_g[j] + bh_g[j])))
+            for j in range(H):  # o = sigmoid(x.o + h.o)
+                o[j] = sigmoid(((Wx_o[j] + bx_o[j]) + (Wh_o[j] + bh_o[j])))
+            for j in range(H):  # c = f * c_prev + i * g
+                c[j] = ((f[j] * c_prev[j]) + (i[j] * g[j]))
+            for j in range(H):  # h_next = o * tanh(c)
+                h_next[j] = (o[j] * tanh(c[j]))
 
 
-def lstm_backward_0(t, Wx, Wh, bx, bh, h_all, c_prev_all, lines, vectors, gy, carry_h,
-                    carry_c_prev, g_Wx, g_Wh, scratch, through, g_vectors):
-    """Step t, in reverse: gradients of h_next, c, o, g, f, i."""
+def lstm_backward(hh, hr, Wx, Wh, bx, bh, h_all, c_prev_all, lines, vectors, gy, carry_h,
+                  carry_c_prev, g_Wx, g_Wh, scratch, through, g_vectors, g_out):
+    """All steps, in reverse."""
     N, H = Wx.shape[1], Wx.shape[2] // 4
-    for b in range(N):
-        g_h_next = scratch[5, 0]
-        g_c = scratch[4, 0]
-        o = lines[t, 3, b]
-        c = c_prev_all[t + 1, b]
-        g_o = scratch[3, 0]
-        c_prev = c_prev_all[t, b]
-        f = lines[t, 1, b]
-        g = lines[t, 2, b]
-        i = lines[t, 0, b]
-        g_f = scratch[1, 0]
-        g_c_prev = carry_c_prev[b]
-        g_i = scratch[0, 0]
-        g_g = scratch[2, 0]
-        g_Wx_o = g_Wx[t, b, 3 * H:4 * H]
-        g_Wx_g = g_Wx[t, b, 2 * H:3 * H]
-        g_Wx_f = g_Wx[t, b, 1 * H:2 * H]
-        g_Wx_i = g_Wx[t, b, 0 * H:1 * H]
-        for j in range(H):  # from later steps and the loss
-            g_h_next[j] = carry_h[b, j] + gy[t, b, j]
-        for j in range(H):  # from later steps and the loss
-            g_c[j] = carry_c_prev[b, j]
-        e0 = scratch[6, 0]
-        for j in range(H):  # e0 = tanh(c)
-            e0[j] = tanh(c[j])
-        for j in range(H):  # o in h_next = o * tanh(c)
-            g_o[j] = (g_h_next[j] * e0[j])
-        for j in range(H):  # c in h_next = o * tanh(c)
-            g_c[j] += ((g_h_next[j] * o[j]) * (real(1.0) - (e0[j] * e0[j])))
-        for j in range(H):  # f in c = f * c_prev + i * g
-            g_f[j] = (g_c[j] * c_prev[j])
-        for j in range(H):  # c_prev in c = f * c_prev + i * g
-            g_c_prev[j] = (g_c[j] * f[j])
-        for j in range(H):  # i in c = f * c_prev + i * g
-            g_i[j] = (g_c[j] * g[j])
-        for j in range(H):  # g in c = f * c_prev + i * g
-            g_g[j] = (g_c[j] * i[j])
-        for j in range(H):  # Wx_o in o = sigmoid(x.o + h.o)
-            g_Wx_o[j] = ((g_o[j] * o[j]) * (real(1.0) - o[j]))
-        for j in range(H):  # Wx_g in g = tanh(x.g + h.g)
-            g_Wx_g[j] = (g_g[j] * (real(1.0) - (g[j] * g[j])))
-        for j in range(H):  # Wx_f in f = sigmoid(x.f + h.f)
-            g_Wx_f[j] = ((g_f[j] * f[j]) * (real(1.0) - f[j]))
-        for j in range(H):  # Wx_i in i = sigmoid(x.i + h.i)
-            g_Wx_i[j] = ((g_i[j] * i[j]) * (real(1.0) - i[j]))
+    w0 = packed(hh, 0 * H, 4 * H, False)
+    for t in range(Wx.shape[0] - 1, -1, -1):
+        for b in range(N):
+            g_h_next = scratch[5, 0]
+            g_c = scratch[4, 0]
+            o = lines[t, 3, b]
+            c = c_prev_all[t + 1, b]
+            g_o = scratch[3, 0]
+            c_prev = c_prev_all[t, b]
+            f = lines[t, 1, b]
+            g = lines[t, 2, b]
+            i = lines[t, 0, b]
+            g_f = scratch[1, 0]
+            g_c_prev = carry_c_prev[b]
+            g_i = scratch[0, 0]
+            g_g = scratch[2, 0]
+            g_Wx_o = g_Wx[t, b, 3 * H:4 * H]
+            g_Wx_g = g_Wx[t, b, 2 * H:3 * H]
+            g_Wx_f = g_Wx[t, b, 1 * H:2 * H]
+            g_Wx_i = g_Wx[t, b, 0 * H:1 * H]
+            for j in range(H):  # from later steps and the loss
+                g_h_next[j] = carry_h[b, j] + gy[t, b, j]
+            for j in range(H):  # from later steps and the loss
+                g_c[j] = carry_c_prev[b, j]
+            e0 = scratch[6, 0]
+            for j in range(H):  # e0 = tanh(c)
+                e0[j] = tanh(c[j])
+            for j in range(H):  # o in h_next = o * tanh(c)
+                g_o[j] = (g_h_next[j] * e0[j])
+            for j in range(H):  # c in h_next = o * tanh(c)
+                g_c[j] += ((g_h_next[j] * o[j]) * (real(1.0) - (e0[j] * e0[j])))
+            for j in range(H):  # f in c = f * c_prev + i * g
+                g_f[j] = (g_c[j] * c_prev[j])
+            for j in range(H):  # c_prev in c = f * c_prev + i * g
+                g_c_prev[j] = (g_c[j] * f[j])
+            for j in range(H):  # i in c = f * c_prev + i * g
+                g_i[j] = (g_c[j] * g[j])
+            for j in range(H):  # g in c = f * c_prev + i * g
+                g_g[j] = (g_c[j] * i[j])
+            for j in range(H):  # Wx_o in o = sigmoid(x.o + h.o)
+                g_Wx_o[j] = ((g_o[j] * o[j]) * (real(1.0) - o[j]))
+            for j in range(H):  # Wx_g in g = tanh(x.g + h.g)
+                g_Wx_g[j] = (g_g[j] * (real(1.0) - (g[j] * g[j])))
+            for j in range(H):  # Wx_f in f = sigmoid(x.f + h.f)
+                g_Wx_f[j] = ((g_f[j] * f[j]) * (real(1.0) - f[j]))
+            for j in range(H):  # Wx_i in i = sigmoid(x.i + h.i)
+                g_Wx_i[j] = ((g_i[j] * i[j]) * (real(1.0) - i[j]))
+        product(g_Wh[t], 0 * H, w0, carry_h, 0 * H, hh.shape[1], False)

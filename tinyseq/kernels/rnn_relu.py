@@ -6,29 +6,35 @@ fingerprint: a9641e481b0e2c78
 """
 
 
-def rnn_relu_forward_0(t, Wx, Wh, bx, bh, h_all, lines, vectors):
-    """Step t: h_next."""
+def rnn_relu_forward(hh, hr, Wx, Wh, bx, bh, h_all, lines, vectors):
+    """All steps."""
     N, H = Wx.shape[1], Wx.shape[2] // 1
-    for b in range(N):
-        Wx_h = Wx[t, b, 0 * H:1 * H]
-        bx_h = bx[0 * H:1 * H]
-        Wh_h = Wh[0, b, 0 * H:1 * H]
-        bh_h = bh[0 * H:1 * H]
-        h_next = h_all[t + 1, b]
-        for j in range(H):  # h_next = relu(x.h + h.h)
-            h_next[j] = (real(0) if ((Wx_h[j] + bx_h[j]) + (Wh_h[j] + bh_h[j])) <= real(0) else
-                ((Wx_h[j] + bx_h[j]) + (Wh_h[j] + bh_h[j])))
+    w0 = packed(hh, 0 * H, 1 * H, True)
+    for t in range(Wx.shape[0]):
+        product(h_all[t], 0 * H, w0, Wh[0], 0 * H, 1 * H, False)
+        for b in range(N):
+            Wx_h = Wx[t, b, 0 * H:1 * H]
+            bx_h = bx[0 * H:1 * H]
+            Wh_h = Wh[0, b, 0 * H:1 * H]
+            bh_h = bh[0 * H:1 * H]
+            h_next = h_all[t + 1, b]
+            for j in range(H):  # h_next = relu(x.h + h.h)
+                h_next[j] = (real(0) if ((Wx_h[j] + bx_h[j]) + (Wh_h[j] + bh_h[j])) <= real(0) else
+                    ((Wx_h[j] + bx_h[j]) + (Wh_h[j] + bh_h[j])))
 
 
-def rnn_relu_backward_0(t, Wx, Wh, bx, bh, h_all, lines, vectors, gy, carry_h, g_Wx, g_Wh, scratch,
-                        through, g_vectors):
-    """Step t, in reverse: gradients of h_next."""
+def rnn_relu_backward(hh, hr, Wx, Wh, bx, bh, h_all, lines, vectors, gy, carry_h, g_Wx, g_Wh,
+                      scratch, through, g_vectors, g_out):
+    """All steps, in reverse."""
     N, H = Wx.shape[1], Wx.shape[2] // 1
-    for b in range(N):
-        g_h_next = scratch[0, 0]
-        h_next = h_all[t + 1, b]
-        g_Wx_h = g_Wx[t, b, 0 * H:1 * H]
-        for j in range(H):  # from later steps and the loss
-            g_h_next[j] = carry_h[b, j] + gy[t, b, j]
-        for j in range(H):  # Wx_h in h_next = relu(x.h + h.h)
-            g_Wx_h[j] = (real(0.0) if h_next[j] <= real(0.0) else g_h_next[j])
+    w0 = packed(hh, 0 * H, 1 * H, False)
+    for t in range(Wx.shape[0] - 1, -1, -1):
+        for b in range(N):
+            g_h_next = scratch[0, 0]
+            h_next = h_all[t + 1, b]
+            g_Wx_h = g_Wx[t, b, 0 * H:1 * H]
+            for j in range(H):  # from later steps and the loss
+                g_h_next[j] = carry_h[b, j] + gy[t, b, j]
+            for j in range(H):  # Wx_h in h_next = relu(x.h + h.h)
+                g_Wx_h[j] = (real(0.0) if h_next[j] <= real(0.0) else g_h_next[j])
+        product(g_Wh[t], 0 * H, w0, carry_h, 0 * H, hh.shape[1], False)

@@ -68,6 +68,7 @@ class RNNCellBase(Module):
             new = step(self.cell, unsqueeze(x, 0), tuple([unsqueeze(s, 0) for s in states]),
                        self.weights())
             new = tuple([squeeze(s, 0) for s in new])
+        self._ran.gave(new)
         return new[0] if len(new) == 1 else new
 
     def weights(self) -> Weights:
@@ -96,8 +97,8 @@ class RNNCellBase(Module):
         return given
 
     def equations(self, format: str = "text") -> str:
-        """What this very object computes, as "text" or "latex"."""
-        return self.cell.equations(format)
+        """What this very object computes, forward and backward, as "text" or "latex"."""
+        return self.cell.equations(format, backward=True, bias=self.bias)
 
     def extra_repr(self) -> str:
         return f"{self.input_size}, {self.hidden_size}" + ("" if self.bias else ", bias=False")
@@ -110,6 +111,8 @@ class RNNCell(RNNCellBase):
     Example:
         >>> import tinyseq as ts
         >>> ts.nn.RNNCell(3, 4)(ts.ones(2, 3)).shape
+        (2, 4)
+        >>> ts.nn.RNNCell(3, 4, bias=False, nonlinearity="relu")(ts.ones(2, 3)).shape
         (2, 4)
     """
 
@@ -135,32 +138,59 @@ class RNNCell(RNNCellBase):
 class LSTMCell(RNNCellBase):
     """One step of an LSTM: from (h, c) to (h', c'). Gate rows: i f g o.
 
+    `forget_bias` makes the forget gate's total bias (bias_ih + bias_hh) exactly that at the start.
     Equation: c' = f c + i g, h' = o tanh(c')
     Example:
         >>> import tinyseq as ts
         >>> h, c = ts.nn.LSTMCell(3, 4)(ts.ones(2, 3))
         >>> h.shape, c.shape
         ((2, 4), (2, 4))
+        >>> ts.nn.LSTMCell(3, 4, bias=True, forget_bias=1.0).bias_ih.tolist()[4:8]
+        [1.0, 1.0, 1.0, 1.0]
     """
+
+    def __init__(self, input_size: int, hidden_size: int, bias: bool = True, device: Any = None,
+                 dtype: Any = None, *, forget_bias: float | None = None) -> None:
+        self.__dict__["forget_bias"] = check_forget_bias(forget_bias, bias)
+        super().__init__(input_size, hidden_size, bias, device, dtype)
 
     @property
     def cell(self) -> Cell:
         return CELLS["lstm"]
 
+    def reset_parameters(self) -> None:
+        super().reset_parameters()
+        set_forget_bias(self, self.forget_bias)
+
+    def extra_repr(self) -> str:
+        return super().extra_repr() + (
+            "" if self.forget_bias is None else f", forget_bias={self.forget_bias}")
+
 
 class GRUCell(RNNCellBase):
     """One step of a GRU, torch's: the reset gate acts after the product. Gate rows: r z n.
 
-    Equation: n = tanh(W_in x + b_in + r (W_hn h + b_hn)), h' = (1 - z) n + z h
+    Equation: n = tanh(W_in x + b_in + r (W_hn h + b_hn)), h' = (1 - z) n + z h;
+        with reset_after=False, the textbook's n = tanh(W_in x + b_in + W_hn (r h) + b_hn)
     Example:
         >>> import tinyseq as ts
         >>> ts.nn.GRUCell(3, 4)(ts.ones(3)).shape
         (4,)
+        >>> ts.nn.GRUCell(3, 4, bias=False, reset_after=False)(ts.ones(3), ts.zeros(4)).shape
+        (4,)
     """
+
+    def __init__(self, input_size: int, hidden_size: int, bias: bool = True, device: Any = None,
+                 dtype: Any = None, *, reset_after: bool = True) -> None:
+        self.__dict__["reset_after"] = flag("reset_after", reset_after)
+        super().__init__(input_size, hidden_size, bias, device, dtype)
 
     @property
     def cell(self) -> Cell:
-        return CELLS["gru"]
+        return CELLS["gru" if self.reset_after else "gru_textbook"]
+
+    def extra_repr(self) -> str:
+        return super().extra_repr() + ("" if self.reset_after else ", reset_after=False")
 
 
 # -- what the user gave, checked: also for the layers --------------------------------------
@@ -207,6 +237,8 @@ def same_dtype(t: Tensor, weight: Tensor, what: str) -> None:
 
 def projection(proj_size: int, hidden_size: int) -> int:
     """LSTM's proj_size, checked: torch's texts."""
+    if not isinstance(proj_size, (int, np.integer)) or isinstance(proj_size, bool):
+        raise TypeError(f"proj_size should be of type int, got: {type(proj_size).__name__}")
     if proj_size < 0:
         raise ValueError("proj_size should be a positive integer or zero to disable projections")
     if proj_size >= hidden_size:
@@ -218,3 +250,20 @@ def no_projection(proj_size: int) -> None:
     """Refuse a projection where there is none: torch's text."""
     if proj_size:
         raise ValueError("proj_size argument is only supported for LSTM, not RNN or GRU")
+
+
+def check_forget_bias(forget_bias: Any, bias: bool) -> float | None:
+    """An LSTM's forget_bias: None, or a finite number that has a bias to go to."""
+    number = isinstance(forget_bias, (int, float, np.number)) and math.isfinite(forget_bias)
+    if forget_bias is not None and not (bias and number):
+        raise ValueError(f"forget_bias={forget_bias!r}: give a finite number, and bias=True")
+    return forget_bias
+
+
+def set_forget_bias(module: Any, forget_bias: float | None) -> None:
+    """Give the forget gate's rows of bias_ih that value, and those of bias_hh 0."""
+    forget = slice(module.hidden_size, 2 * module.hidden_size)
+    for name, p in module.named_parameters():
+        if forget_bias is not None and name.startswith("bias"):
+            value = forget_bias if name.startswith("bias_ih") else 0.0
+            init.constant_(wrap(p.array[forget], version=p.version), value)

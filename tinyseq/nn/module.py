@@ -6,13 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from tinyseq.mode import no_grad
+from tinyseq.nn.access import Access
+from tinyseq.nn.ran import Ran
 from tinyseq.nn.state import Keys, load
-from tinyseq.scope import state
+from tinyseq.scope import births, state
 from tinyseq.tensor import Parameter, Tensor, wrap
 
 
-class Module:
+class Module(Access):
     """A part of a model: owns Parameters, buffers and other Modules; `forward` computes.
 
     Calling a module enters the scope of its name, so that every recorded node knows its place.
@@ -36,22 +37,23 @@ class Module:
     _parameters: dict[str, Parameter | None]
     _buffers: dict[str, Tensor | None]
     _modules: dict[str, Module | None]
+    _ran: Ran
 
     def __init__(self) -> None:
         self.__dict__.update(_parameters={}, _buffers={}, _modules={}, _transient=(), _path="",
-                             _name="", training=True)
+                             _name="", _hooks=[], _ran=Ran(), training=True)
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         raise NotImplementedError(f"{type(self).__name__} has no forward: write "
                                   "`def forward(self, x): ...` in the class")
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if not self._name:
-            return self.forward(*args, **kwargs)
+        forward, ran = self._hooked if self._hooks else self.forward, self._ran
         before = state.scope
-        state.scope = before.child(self._name)
+        ran.scope = state.scope = before.child(self._name) if self._name else before
+        ran.birth = next(births)
         try:
-            return self.forward(*args, **kwargs)
+            return forward(*args, **kwargs)
         finally:
             state.scope = before
 
@@ -125,6 +127,12 @@ class Module:
         for path, parameter in module.named_parameters(prefix=place):
             parameter.label = path
 
+    def add_module(self, name: str, module: Module | None) -> None:
+        """`register_module`, which refuses what is no module."""
+        if not isinstance(module, Module):
+            raise TypeError(f"{type(module).__name__} is not a Module subclass (as {name!r})")
+        self.register_module(name, module)
+
     def _vacate(self, name: str, kind: dict, word: str) -> None:
         """Refuse an impossible name; whatever else had it gives it up."""
         if not isinstance(name, str):
@@ -146,9 +154,9 @@ class Module:
     def named_children(self) -> Iterator[tuple[str, Module]]:
         return ((name, m) for name, m in self._modules.items() if m is not None)
 
-    def modules(self) -> Iterator[Module]:
+    def modules(self, remove_duplicate: bool = True) -> Iterator[Module]:
         """This module and all below, each once, owners first."""
-        return (module for _, module in self.named_modules())
+        return (m for _, m in self.named_modules(remove_duplicate=remove_duplicate))
 
     def named_modules(self, prefix: str = "",
                       remove_duplicate: bool = True) -> Iterator[tuple[str, Module]]:
@@ -197,9 +205,13 @@ class Module:
         return ""
 
     # -- state ----------------------------------------------------------------------------
-    def state_dict(self, prefix: str = "") -> dict[str, Tensor]:
-        """Copies of all parameters and buffers by dotted name; tied ones under each name."""
-        return {prefix + name: wrap(t.array.copy()) for name, t in self._state().items()}
+    def state_dict(self, prefix: str = "", keep_vars: bool = False) -> dict[str, Tensor]:
+        """All parameters and buffers by dotted name, tied ones under each name.
+
+        They are copies, unless `keep_vars` asks for the very tensors.
+        """
+        return {prefix + name: t if keep_vars else wrap(t.array.copy())
+                for name, t in self._state().items()}
 
     def _state(self) -> dict[str, Tensor]:
         return {joined(path, name): tensor
@@ -249,28 +261,6 @@ class Module:
                 parameter.grad = None
             else:
                 parameter.grad = np.zeros_like(parameter.array)
-
-    def to(self, dtype: Any) -> Module:
-        """Change the dtype of all floating point parameters, buffers and gradients, in place."""
-        if isinstance(dtype, str) and dtype == "cpu":
-            return self
-        wanted = np.dtype(dtype)
-        if wanted not in (np.float32, np.float64):
-            raise TypeError(f"a module can be changed to float32 or float64, not to {wanted}")
-        with no_grad():
-            for _, t in (*self.named_parameters(), *self.named_buffers()):
-                if t.array.dtype.kind == "f" and t.array.dtype != wanted:
-                    gradient = None if t.grad is None else t.grad.array.astype(wanted)
-                    t.array = t.array.astype(wanted)
-                    t.change("Module.to", lambda a: None)
-                    t.grad = gradient
-        return self
-
-    def float(self) -> Module:
-        return self.to(np.float32)
-
-    def double(self) -> Module:
-        return self.to(np.float64)
 
 
 def joined(path: str, name: str) -> str:

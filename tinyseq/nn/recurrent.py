@@ -1,12 +1,6 @@
-"""`RNN`, `LSTM`, `GRU`: a cell unrolled over a sequence, under torch's names and messages.
-
-The modules hold parameters and check what they are given; the equations stand in cells.py and the
-loop over time in unroll.py.
-"""
+"""`RNN`, `LSTM`, `GRU`: a cell over sequences, stacked, in one or both directions, as torch's."""
 from __future__ import annotations
 
-import math
-import warnings
 from typing import Any
 
 import numpy as np
@@ -14,185 +8,22 @@ import numpy as np
 from tinyseq.cells import CELLS
 from tinyseq.equations import Cell
 from tinyseq.errors import ShapeError
-from tinyseq.nn import init
-from tinyseq.nn.cells import (flag, no_projection, projection, same_dtype, tensor,
-                              unpacked)
-from tinyseq.nn.linear import blank, size
-from tinyseq.nn.module import Module
-from tinyseq.ops import cat, stack, transpose, unsqueeze
-from tinyseq.ops.noise import check_probability
-from tinyseq.scope import state
+from tinyseq.nn.cells import check_forget_bias, flag, no_projection, set_forget_bias
+from tinyseq.nn.linear import size
+from tinyseq.nn.options import Options
+from tinyseq.nn.rnnbase import RNNBase
+from tinyseq.ops import unsqueeze
 from tinyseq.tensor import Tensor, wrap
-from tinyseq.layer import Weights
-from tinyseq.unroll import unroll
-
-DIRECTIONS = ("fwd", ""), ("rev", "_reverse")  # the scope's word, the suffix of the parameters
-
-
-class RNNBase(Module):
-    """What the three layers share: arguments, parameters, checks, and the loop over layers.
-
-    Shapes: input (T, I), (T, N, I), or (N, T, I) if batch_first; each state (1, H) or (1, N, H);
-        output like the input with H in place of I; the final states like the first ones.
-    Errors: ValueError, TypeError and RuntimeError with torch's texts.
-    """
-
-    def __init__(self, input_size: int, hidden_size: int, num_layers: int = 1, bias: bool = True,
-                 batch_first: bool = False, dropout: float = 0.0, bidirectional: bool = False,
-                 proj_size: int = 0, device: Any = None, dtype: Any = None) -> None:
-        super().__init__()
-        check_probability(dropout)
-        if dropout > 0 and num_layers == 1:
-            warnings.warn("dropout option adds dropout after all but last recurrent layer, so "
-                          "non-zero dropout expects num_layers greater than 1, but got "
-                          f"dropout={dropout} and num_layers={num_layers}", stacklevel=3)
-        self.bias = flag("bias", bias)
-        self.batch_first = flag("batch_first", batch_first)
-        self.input_size = size("input_size", input_size)
-        self.hidden_size = size("hidden_size", hidden_size)
-        self.num_layers = size("num_layers", num_layers)
-        self.dropout = float(dropout)
-        self.bidirectional = flag("bidirectional", bidirectional)
-        self.proj_size = projection(proj_size, hidden_size)
-        self._refuse_later_work()
-        for layer, _, suffix in self.lanes():
-            self._register(f"_l{layer}{suffix}", layer, device, dtype)
-        self.reset_parameters()
-
-    @property
-    def cell(self) -> Cell:
-        """The equations that this layer computes."""
-        raise NotImplementedError(f"{type(self).__name__} names no cell")
-
-    def _refuse_later_work(self) -> None:
-        asked = [f"{name}={getattr(self, name)!r}" for name, default in
-                 (("num_layers", 1), ("bidirectional", False), ("proj_size", 0))
-                 if getattr(self, name) != default]
-        if asked:
-            raise NotImplementedError(
-                f"{type(self).__name__}({', '.join(asked)}): so far there is one layer in one "
-                "direction without projection; stack layers by calling one on another's output")
-
-    # -- parameters -----------------------------------------------------------------------
-    def lanes(self) -> list[tuple[int, str, str]]:
-        """(layer, direction, suffix) in torch's order: layers outside, directions inside."""
-        return [(layer, *direction) for layer in range(self.num_layers)
-                for direction in DIRECTIONS[:1 + self.bidirectional]]
-
-    def _register(self, lane: str, layer: int, device: Any, dtype: Any) -> None:
-        H, P = self.hidden_size, self.proj_size or self.hidden_size
-        rows = len(self.cell.gates) * H
-        width = (1 + self.bidirectional) * P if layer else self.input_size
-        shapes: dict[str, tuple[int, ...]] = {"weight_ih": (rows, width), "weight_hh": (rows, P)}
-        if self.bias:
-            shapes |= {"bias_ih": (rows,), "bias_hh": (rows,)}
-        for name, shape in shapes.items():
-            setattr(self, name + lane, blank(shape, device, dtype))
-
-    def reset_parameters(self) -> None:
-        """Draw all parameters anew from U(-1/sqrt(H), 1/sqrt(H)), in their order."""
-        bound = 1 / math.sqrt(self.hidden_size)
-        for parameter in self.parameters():
-            init.uniform_(parameter, -bound, bound)
-
-    def weights(self, lane: str) -> Weights:
-        """The parameters of one layer in one direction, `lane` being "_l0" and so on."""
-        def get(name: str) -> Any:
-            return self._parameters.get(name + lane)
-        return Weights(get("weight_ih"), get("weight_hh"), get("bias_ih"), get("bias_hh"))
-
-    # -- forward --------------------------------------------------------------------------
-    def forward(self, input: Any, hx: Any = None) -> tuple[Tensor, Any]:
-        x, batched = self.sequence(input, hx)
-        states = self.states(hx, x, batched)
-        here, finals = state.scope, []
-        try:
-            lanes = self.lanes()
-            for first in range(0, len(lanes), 1 + self.bidirectional):
-                outputs = []
-                for k in range(first, first + 1 + self.bidirectional):
-                    layer, direction, suffix = lanes[k]
-                    state.scope = here.child(f"l{layer}.{direction}")
-                    y, final = unroll(self.cell, x, tuple([s[k] for s in states]),
-                                      self.weights(f"_l{layer}{suffix}"))
-                    outputs.append(y)
-                    finals.append(final)
-                x = outputs[0] if len(outputs) == 1 else cat(outputs, -1)
-        finally:
-            state.scope = here
-        last = tuple([stack(lane) for lane in zip(*finals)])         # each (L*D, N, H)
-        if not batched:
-            x, last = x[:, 0], tuple([s[:, 0] for s in last])
-        elif self.batch_first:
-            x = transpose(x, 0, 1)
-        return x, last[0] if len(last) == 1 else last
-
-    def sequence(self, input: Any, hx: Any) -> tuple[Tensor, bool]:
-        """The input as (T, N, I), checked; and whether it came as a batch."""
-        word = type(self).__name__
-        x = tensor(input, word)
-        if x.ndim not in (2, 3):
-            raise ShapeError(f"{word}: Expected input to be 2D or 3D, got {x.ndim}D "
-                             f"{'tensor ' if word == 'RNN' else ''}instead")
-        self.check_ranks(hx, x)
-        weight = self.weight_ih_l0
-        same_dtype(x, weight, "input")
-        if x.shape[-1] != self.input_size:
-            raise ShapeError("input.size(-1) must be equal to input_size. Expected "
-                             f"{self.input_size}, got {x.shape[-1]}")
-        if x.ndim == 2:
-            return unsqueeze(x, 1), False
-        return transpose(x, 0, 1) if self.batch_first else x, True
-
-    def check_ranks(self, hx: Any, x: Tensor) -> None:
-        """Refuse states whose number or rank does not fit the input's."""
-        if hx is None:
-            return
-        given = unpacked(hx, len(self.cell.states))
-        if any(s.ndim != x.ndim for s in given):
-            kind = "batched 3-D" if x.ndim == 3 else "unbatched 2-D"
-            ranks = ", ".join(f"{s.ndim}-D" for s in given)
-            names, got = ("hx", f"{ranks} tensor") if len(given) == 1 else \
-                ("hx and cx", f"({ranks}) tensors")
-            raise ShapeError(f"For {kind} input, {names} should also be {x.ndim}-D but got {got}")
-
-    def states(self, hx: Any, x: Tensor, batched: bool) -> list[Tensor]:
-        """The first states, each (L*D, N, H), checked; zeros where none are given."""
-        count, lanes, N = len(self.cell.states), len(self.lanes()), x.shape[1]
-        wanted = [(lanes, N, (self.proj_size or self.hidden_size) if k == 0 else self.hidden_size)
-                  for k in range(count)]
-        if hx is None:
-            return [wrap(np.zeros(shape, x.dtype)) for shape in wanted]
-        found = []
-        for k, (s, shape) in enumerate(zip(unpacked(hx, count), wanted)):
-            name = "hidden" if count == 1 else f"hidden[{k}]"
-            s = s if batched else unsqueeze(s, 1)
-            if s.shape != shape:
-                raise ShapeError(f"Expected {name} size {shape}, got {list(s.shape)}")
-            same_dtype(s, self.weight_ih_l0, "hx")
-            found.append(s)
-        return found
-
-    # -- to be read -----------------------------------------------------------------------
-    def equations(self, format: str = "text") -> str:
-        """What this very object computes, as "text" or "latex"."""
-        return self.cell.equations(format)
-
-    def extra_repr(self) -> str:
-        defaults = {"proj_size": 0, "num_layers": 1, "bias": True, "batch_first": False,
-                    "dropout": 0.0, "bidirectional": False, **self.extras()}
-        return ", ".join([f"{self.input_size}, {self.hidden_size}"] + [
-            f"{name}={getattr(self, name)}" for name, default in defaults.items()
-            if getattr(self, name) != default])
-
-    def extras(self) -> dict[str, Any]:
-        """Further arguments that the repr shows, with their defaults."""
-        return {}
+from tinyseq.variants import projected
 
 
 class RNN(RNNBase):
     """The vanilla recurrent net over a sequence.
 
+    Beyond torch: `layer_norm=True` normalises both projections, `recurrent_dropout=p` drops units
+    of the state where products read it (one mask a sequence), `zoneout=p` keeps units' old values,
+    `learn_init=True` learns the initial state `h_0`. Called with `lengths=` or `mask=` it takes
+    padded sequences, with `reset=` it starts rows anew in between.
     Equation: h_t = tanh(W_ih x_t + b_ih + W_hh h_{t-1} + b_hh), or relu
     Shapes: input (T, N, I), h_0 (1, N, H) -> output (T, N, H), h_n (1, N, H).
     Source: Elman 1990.
@@ -201,22 +32,40 @@ class RNN(RNNBase):
         >>> output, h_n = ts.nn.RNN(3, 4)(ts.ones(5, 2, 3))
         >>> output.shape, h_n.shape
         ((5, 2, 4), (1, 2, 4))
+        >>> rnn = ts.nn.RNN(3, 4, num_layers=2, nonlinearity="relu", dropout=0.5, bias=False,
+        ...                 batch_first=True, bidirectional=True, device="cpu", dtype=ts.float64)
+        >>> x, lengths = ts.ones(2, 5, 3, dtype=ts.float64), ts.tensor([5, 3])
+        >>> output, h_n = rnn(x, hx=ts.zeros(4, 2, 4, dtype=ts.float64), lengths=lengths)
+        >>> output[1, 3:].any().item(), rnn(x[0])[0].shape            # padding; one sequence
+        (False, (5, 8))
+        >>> _ = rnn(x, mask=ts.arange(5) < lengths.unsqueeze(1))      # the same
+        >>> ts.nn.RNN(3, 4, layer_norm=True, zoneout=0.1)(ts.ones(5, 2, 3))[0].shape
+        (5, 2, 4)
+        >>> ts.nn.RNN(3, 4, recurrent_dropout=0.2, learn_init=True).h_0.shape
+        (1, 4)
+        >>> x, anew = ts.ones(5, 2, 3), ts.tensor([[False, False]] * 3 + [[False, True]] * 2)
+        >>> y, _ = rnn.float().eval()(x.transpose(0, 1), reset=anew.T)
+        >>> y[0, 3].allclose(y[1, 3])                                 # row 1 began anew at t=3
+        False
     """
 
     def __init__(self, input_size: int, hidden_size: int, num_layers: int = 1,
                  nonlinearity: str = "tanh", bias: bool = True, batch_first: bool = False,
                  dropout: float = 0.0, bidirectional: bool = False, device: Any = None,
-                 dtype: Any = None, *, proj_size: int = 0) -> None:
+                 dtype: Any = None, *, proj_size: int = 0, layer_norm: bool = False,
+                 recurrent_dropout: float = 0.0, zoneout: float = 0.0,
+                 learn_init: bool = False) -> None:
         no_projection(proj_size)
         if f"rnn_{nonlinearity}" not in CELLS:
             raise ValueError(f"Unknown nonlinearity {nonlinearity!r}. Select from 'tanh' or "
                              "'relu'.")
         self.__dict__["nonlinearity"] = nonlinearity  # ahead of __init__, which asks for the cell
         super().__init__(input_size, hidden_size, num_layers, bias, batch_first, dropout,
-                         bidirectional, 0, device, dtype)
+                         bidirectional, 0, device, dtype,
+                         Options.of(layer_norm, recurrent_dropout, zoneout, learn_init))
 
     @property
-    def cell(self) -> Cell:
+    def plain(self) -> Cell:
         return CELLS[f"rnn_{self.nonlinearity}"]
 
     def extras(self) -> dict[str, Any]:
@@ -226,7 +75,11 @@ class RNN(RNNBase):
 class LSTM(RNNBase):
     """Long short-term memory over a sequence. Gate rows: i f g o.
 
-    `forget_bias` makes the forget gate's total bias (bias_ih + bias_hh) exactly that at the start.
+    Beyond torch: `forget_bias` makes the forget gate's total bias (bias_ih + bias_hh) exactly that
+    at the start, `peephole=True` lets the gates see the cell state, and as in `RNN` `layer_norm`
+    (the new cell state as well), `recurrent_dropout`, `zoneout` (of h and c), `learn_init`.
+    `nn.init.chrono_` and `each_gate_` are further ways to begin, `nn.detached` cuts a carried
+    state off, `ts.probe` has the gates and cell states of all steps.
     Equation: c_t = f c_{t-1} + i g, h_t = o tanh(c_t)
     Shapes: input (T, N, I), (h_0, c_0) each (1, N, H) -> output (T, N, H), (h_n, c_n) as at first.
     Source: Hochreiter and Schmidhuber 1997; forget gate: Gers et al. 2000.
@@ -235,39 +88,54 @@ class LSTM(RNNBase):
         >>> output, (h_n, c_n) = ts.nn.LSTM(3, 4)(ts.ones(5, 2, 3))
         >>> output.shape, h_n.shape, c_n.shape
         ((5, 2, 4), (1, 2, 4), (1, 2, 4))
+        >>> ts.nn.LSTM(3, 4, peephole=True, zoneout=0.1).weight_ci_l0.shape
+        (4,)
+        >>> ts.nn.LSTM(3, 4, num_layers=2, batch_first=True, bidirectional=True)
+        LSTM(3, 4, num_layers=2, batch_first=True, bidirectional=True)
+        >>> ts.nn.LSTM(3, 4, proj_size=2)(ts.ones(5, 2, 3))[0].shape
+        (5, 2, 2)
+        >>> lstm = ts.nn.LSTM(3, 4, layer_norm=True, recurrent_dropout=0.2, learn_init=True)
+        >>> lstm.ln_c_weight_l0.shape, lstm.c_0.shape
+        ((4,), (1, 4))
+        >>> lstm = ts.nn.init.chrono_(ts.nn.LSTM(3, 4), longest=50)
+        >>> y, state = ts.nn.init.each_gate_(lstm, ts.nn.init.orthogonal_)(ts.ones(5, 2, 3))
+        >>> y, state = lstm(ts.ones(5, 2, 3), ts.nn.detached(state))
+        >>> ts.stack([c.value for c in ts.probe(lstm, "**/c").values()]).shape    # all c_t
+        (5, 2, 4)
+        >>> lstm = ts.nn.LSTM(3, 4, forget_bias=1.0)
+        >>> (lstm.bias_ih_l0 + lstm.bias_hh_l0)[4:8]
+        tensor([1., 1., 1., 1.], grad_fn=getitem)
     """
 
     def __init__(self, input_size: int, hidden_size: int, num_layers: int = 1, bias: bool = True,
                  batch_first: bool = False, dropout: float = 0.0, bidirectional: bool = False,
                  proj_size: int = 0, device: Any = None, dtype: Any = None, *,
-                 forget_bias: float | None = None) -> None:
-        if forget_bias is not None and not (bias and math.isfinite(forget_bias)):
-            raise ValueError(f"forget_bias={forget_bias}: give a finite number, and bias=True")
-        self.__dict__["forget_bias"] = forget_bias
+                 forget_bias: float | None = None, peephole: bool = False,
+                 layer_norm: bool = False, recurrent_dropout: float = 0.0, zoneout: float = 0.0,
+                 learn_init: bool = False) -> None:
+        self.__dict__["forget_bias"] = check_forget_bias(forget_bias, bias)
+        self.__dict__["peephole"] = flag("peephole", peephole)
         super().__init__(input_size, hidden_size, num_layers, bias, batch_first, dropout,
-                         bidirectional, proj_size, device, dtype)
+                         bidirectional, proj_size, device, dtype,
+                         Options.of(layer_norm, recurrent_dropout, zoneout, learn_init))
 
     @property
-    def cell(self) -> Cell:
-        return CELLS["lstm"]
+    def plain(self) -> Cell:
+        cell = CELLS["lstm_peephole" if self.peephole else "lstm"]
+        return projected(cell) if self.proj_size else cell
 
     def reset_parameters(self) -> None:
         super().reset_parameters()
-        if self.forget_bias is None:
-            return
-        forget = slice(self.hidden_size, 2 * self.hidden_size)
-        for name, parameter in self._parameters.items():
-            if name.startswith("bias") and parameter is not None:
-                value = self.forget_bias if name.startswith("bias_ih") else 0.0
-                init.constant_(wrap(parameter.array[forget], version=parameter.version), value)
+        set_forget_bias(self, self.forget_bias)
 
     def extras(self) -> dict[str, Any]:
-        return {"forget_bias": None}
+        return {"forget_bias": None, "peephole": False}
 
 
 class GRU(RNNBase):
     """Gated recurrent units over a sequence. Gate rows: r z n.
 
+    Beyond torch: `reset_after=False` is the textbook's, and the options of `RNN`.
     Equation: n = tanh(W_in x + b_in + r (W_hn h + b_hn)), h_t = (1 - z) n + z h_{t-1};
         with reset_after=False, the textbook's n = tanh(W_in x + b_in + W_hn (r h) + b_hn)
     Shapes: input (T, N, I), h_0 (1, N, H) -> output (T, N, H), h_n (1, N, H).
@@ -277,20 +145,129 @@ class GRU(RNNBase):
         >>> output, h_n = ts.nn.GRU(3, 4)(ts.ones(5, 2, 3))
         >>> output.shape, h_n.shape
         ((5, 2, 4), (1, 2, 4))
+        >>> print(ts.nn.GRU(3, 4, reset_after=False).equations().splitlines()[4])
+        a = r * h  # the state as far as the reset gate lets it through
+        >>> ts.nn.GRU(3, 4, bias=False, batch_first=True, bidirectional=True)
+        GRU(3, 4, bias=False, batch_first=True, bidirectional=True)
+        >>> gru = ts.nn.GRU(3, 4, num_layers=2, layer_norm=True, zoneout=0.1, learn_init=True)
+        >>> gru.h_0.shape, ts.nn.GRU(3, 4, recurrent_dropout=0.2)
+        ((2, 4), GRU(3, 4, recurrent_dropout=0.2))
     """
 
     def __init__(self, input_size: int, hidden_size: int, num_layers: int = 1, bias: bool = True,
                  batch_first: bool = False, dropout: float = 0.0, bidirectional: bool = False,
                  device: Any = None, dtype: Any = None, *, proj_size: int = 0,
-                 reset_after: bool = True) -> None:
+                 reset_after: bool = True, layer_norm: bool = False,
+                 recurrent_dropout: float = 0.0, zoneout: float = 0.0,
+                 learn_init: bool = False) -> None:
         no_projection(proj_size)
         self.__dict__["reset_after"] = flag("reset_after", reset_after)
         super().__init__(input_size, hidden_size, num_layers, bias, batch_first, dropout,
-                         bidirectional, 0, device, dtype)
+                         bidirectional, 0, device, dtype,
+                         Options.of(layer_norm, recurrent_dropout, zoneout, learn_init))
 
     @property
-    def cell(self) -> Cell:
+    def plain(self) -> Cell:
         return CELLS["gru" if self.reset_after else "gru_textbook"]
 
     def extras(self) -> dict[str, Any]:
         return {"reset_after": True}
+
+
+class Recurrent(RNNBase):
+    """Any cell written with `@ts.cell` over a sequence: stacked, in both directions, packed.
+
+    Parameters, shapes and options are as in `RNN`; a cell's vectors are parameters `NAME_l0`. With
+    a size for each layer, `hidden_size=(64, 32)`, the final states (and hx) of each state are a
+    tuple with one tensor (D, N, H) for each layer.
+    Errors: TypeError for what is no cell; ValueError where sizes and num_layers disagree.
+    Example:
+        >>> import tinyseq as ts
+        >>> from tinyseq.cells import CELLS
+        >>> layer = Recurrent(CELLS["gru_textbook"], 3, (8, 4))
+        >>> output, h_n = layer(ts.ones(5, 2, 3))
+        >>> output.shape, [h.shape for h in h_n]
+        ((5, 2, 4), [(1, 2, 8), (1, 2, 4)])
+        >>> @ts.cell(gates="k", source="a leaky average")
+        ... def leaky(x, h):
+        ...     k = sigmoid(x.k + h.k)
+        ...     h_next = k * h + (1 - k) * tanh(x.k)
+        ...     return h_next
+        >>> Recurrent(leaky, 3, 4, num_layers=2, bidirectional=True)(ts.ones(5, 2, 3))[0].shape
+        (5, 2, 8)
+        >>> Recurrent(leaky, 3, (4, 4), bias=False, batch_first=True, dropout=0.1, zoneout=0.1,
+        ...           layer_norm=True, recurrent_dropout=0.2, learn_init=True).h_0.shape
+        (2, 4)
+        >>> Recurrent(CELLS["lstm"], 3, 4, proj_size=2)(ts.ones(5, 2, 3))[0].shape
+        (5, 2, 2)
+    """
+
+    def __init__(self, cell: Cell, input_size: int, hidden_size: Any,
+                 num_layers: int | None = None, bias: bool = True, batch_first: bool = False,
+                 dropout: float = 0.0, bidirectional: bool = False, proj_size: int = 0,
+                 device: Any = None, dtype: Any = None, *, layer_norm: bool = False,
+                 recurrent_dropout: float = 0.0, zoneout: float = 0.0,
+                 learn_init: bool = False) -> None:
+        if not isinstance(cell, Cell):
+            raise TypeError(f"Recurrent takes a cell written with @ts.cell, got {cell!r}")
+        sizes = tuple(hidden_size) if isinstance(hidden_size, (tuple, list)) else ()
+        if sizes and num_layers not in (None, len(sizes)):
+            raise ValueError(f"num_layers={num_layers} but hidden_size has {len(sizes)} sizes")
+        if len(set(sizes)) > 1 and learn_init:
+            raise ValueError("learn_init=True needs layers of one size")
+        self.__dict__.update(plain_cell=cell, sizes=tuple([size("hidden_size", H) for H in sizes]))
+        super().__init__(input_size, sizes[0] if sizes else hidden_size,
+                         len(sizes) or num_layers or 1, bias, batch_first, dropout, bidirectional,
+                         proj_size, device, dtype,
+                         Options.of(layer_norm, recurrent_dropout, zoneout, learn_init))
+
+    @property
+    def plain(self) -> Cell:
+        return projected(self.plain_cell) if self.proj_size else self.plain_cell
+
+    def width(self, layer: int) -> int:
+        return self.sizes[layer] if self.sizes else self.hidden_size
+
+    def states(self, hx: Any, x: Tensor, batched: bool) -> list[list[Tensor]]:
+        if len(set(self.sizes)) < 2:
+            return super().states(hx, x, batched)
+        D, N, S, found = 1 + self.bidirectional, x.shape[1], len(self.cell.states), []
+        kinds = [None] * S if hx is None else self.each_layers(hx, S)
+        for kind in kinds:
+            wanted = [(D, N, H) for H in self.sizes]
+            given = [wrap(np.zeros(shape, x.dtype)) for shape in wanted] if kind is None else \
+                [s if batched else unsqueeze(s, 1) for s in kind]
+            if [s.shape for s in given] != wanted:
+                raise ShapeError(f"Expected for each layer a state of size {wanted}, got "
+                                 f"{[s.shape for s in given]}")
+            found.append([s[d] for s in given for d in range(D)])
+        return found
+
+    def each_layers(self, hx: Any, count: int) -> Any:
+        """The given states, each a tuple with a tensor for every layer: TypeError otherwise."""
+        kinds = [hx] if count == 1 else hx
+        if not (isinstance(kinds, (tuple, list)) and len(kinds) == count and all(
+                isinstance(kind, (tuple, list)) and len(kind) == len(self.sizes)
+                and all(isinstance(s, Tensor) for s in kind) for kind in kinds)):
+            each = f"a tuple of {len(self.sizes)} tensors, one for each layer"
+            raise TypeError("layers of different sizes take as hx "
+                            + (each if count == 1 else f"a tuple of {count}, each {each}")
+                            + ", as the final states are")
+        return kinds
+
+    def check_ranks(self, hx: Any, rank: int) -> None:
+        if len(set(self.sizes)) < 2:
+            super().check_ranks(hx, rank)
+
+    def joined(self, lanes: list[Tensor], batched: bool) -> Any:
+        if len(set(self.sizes)) < 2:
+            return super().joined(lanes, batched)
+        D = 1 + self.bidirectional
+        return tuple([super(Recurrent, self).joined(lanes[k:k + D], batched)
+                      for k in range(0, len(lanes), D)])
+
+    def extra_repr(self) -> str:
+        shown = super().extra_repr()
+        if self.sizes:
+            shown = shown.replace(str(self.hidden_size), str(self.sizes), 1)
+        return f"{self.plain_cell.name}, {shown}"

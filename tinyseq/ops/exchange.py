@@ -5,14 +5,16 @@ from typing import Any
 
 import numpy as np
 
+from tinyseq.calling import noted
 from tinyseq.op import OPS
 from tinyseq.ops.arithmetic import COMPARISONS
 from tinyseq.ops.matmul import matmul
+from tinyseq.ops.rounding import floor_divide
 from tinyseq.tensor import Parameter, Tensor, wrap
 
 # What Python asks of `array <operator> tensor`, by the name of NumPy's ufunc.
 OPERATORS = {"add": "add", "subtract": "sub", "multiply": "mul", "true_divide": "div",
-             "divide": "div", "power": "pow", "negative": "neg"}
+             "divide": "div", "power": "pow", "remainder": "remainder", "negative": "neg"}
 COMPARED = {"equal": "__eq__", "not_equal": "__ne__", "less": "__lt__", "less_equal": "__le__",
             "greater": "__gt__", "greater_equal": "__ge__"}
 NAMES = {"concatenate": "cat", "stack": "stack", "split": "split", "absolute": "abs",
@@ -34,8 +36,8 @@ def array_ufunc(self: Tensor, ufunc: np.ufunc, method: str, *operands: Any, **mo
         tensors = [wrap(t) if isinstance(t, np.ndarray) else t for t in operands]
         if name in OPERATORS:
             return OPS[OPERATORS[name]].call(*tensors)
-        if name == "matmul":
-            return matmul(*tensors)
+        if name in ("matmul", "floor_divide"):
+            return {"matmul": matmul, "floor_divide": floor_divide}[name](*tensors)
         if name in COMPARED:
             left, right = [t if isinstance(t, Tensor) else wrap(np.asarray(t)) for t in tensors]
             return COMPARISONS[COMPARED[name]](left, right)
@@ -98,9 +100,22 @@ def copied(self: Tensor) -> Tensor:
     """`copy.copy(t)`: another tensor on the same values and history, as in torch."""
     t = wrap(self.array, self.node, self.version)
     t.requires_grad, t.label = self.requires_grad, self.label
-    return t
+    return noted(t)
+
+
+def deep_copied(self: Tensor, memo: dict) -> Tensor:
+    """`copy.deepcopy(t)`: a leaf with values, gradient and name of its own."""
+    if self.node is not None:
+        raise RuntimeError("only leaf tensors can be deep-copied: the copy would share this one's "
+                           "history. Type t.detach().clone()")
+    twin = type(self).__new__(type(self))
+    Tensor.__init__(twin, self.array, dtype=self.dtype)
+    twin.requires_grad, twin.label = self.requires_grad, self.label
+    twin._grad = None if self._grad is None else wrap(self._grad.array.copy())
+    memo[id(self)] = twin
+    return twin
 
 
 EXCHANGE = {"__array_ufunc__": array_ufunc, "__array_function__": array_function,
             "__dlpack__": dlpack, "__dlpack_device__": dlpack_device, "__reduce_ex__": reduced,
-            "__copy__": copied}
+            "__copy__": copied, "__deepcopy__": deep_copied}

@@ -1,14 +1,14 @@
-"""Selecting and joining: indexing, cat, stack, split, embedding."""
+"""Indexing and its transpose: getitem, put, and embedding, the rows of a table."""
 from __future__ import annotations
 
 import copy
+from numbers import Integral
 from typing import Any
 
 import numpy as np
 
-from tinyseq.errors import ShapeError
 from tinyseq.op import structural
-from tinyseq.ops.shape import axis_of, unsqueeze
+from tinyseq.ops.arithmetic import where
 from tinyseq.samples import real
 from tinyseq.tensor import Tensor
 
@@ -54,7 +54,7 @@ class put:
     def forward(x, index, shape):
         y = np.zeros(shape, x.dtype)
         if any(isinstance(i, (list, np.ndarray)) for i in as_tuple(index)):
-            scatter_add(y, index, x)
+            add_at(y, index, x)
         else:
             y[index] = x
         return y
@@ -62,17 +62,23 @@ class put:
     def backward(gy, index): return getitem(gy, index=index)
 
 
-def scatter_add(y: np.ndarray, index: Any, x: np.ndarray) -> None:
-    """y[index] += x with repeated indices; rows of a matrix by sorting, far faster than add.at."""
+def add_at(y: np.ndarray, index: Any, x: np.ndarray) -> None:
+    """y[index] += x for fresh zeros y, with repeated indices; far faster than add.at alone.
+
+    Masks repeat nothing; rows of a matrix are sorted; anything else goes by flat places.
+    """
     one = as_tuple(index)
-    rows = np.asarray(one[0]) if len(one) == 1 else None
-    if rows is None or rows.dtype.kind not in "iu" or y.ndim != 2 or rows.size == 0:
-        np.add.at(y, index, x)
-        return
-    flat = rows.reshape(-1) % y.shape[0]
-    order = np.argsort(flat, kind="stable")
-    found, first = np.unique(flat[order], return_index=True)
-    y[found] += np.add.reduceat(x.reshape(flat.size, -1)[order], first, axis=0)
+    arrays = [np.asarray(i) for i in one if isinstance(i, (list, np.ndarray))]
+    if all(i.dtype == np.bool_ for i in arrays):
+        y[index] = x
+    elif len(one) == 1 and y.ndim == 2 and arrays[0].size:
+        flat = arrays[0].reshape(-1) % y.shape[0]
+        order = np.argsort(flat, kind="stable")
+        found, first = np.unique(flat[order], return_index=True)
+        y[found] += np.add.reduceat(x.reshape(flat.size, -1)[order], first, axis=0)
+    else:
+        places = np.arange(y.size).reshape(y.shape)[index]
+        np.add.at(y.reshape(-1), places.reshape(-1), x.reshape(-1))
 
 
 def as_tuple(index: Any) -> tuple:
@@ -83,127 +89,78 @@ def as_tuple(index: Any) -> tuple:
 def plain(index: Any) -> Any:
     """An index with Tensors turned into arrays; copied, so that backward finds it as it was."""
     if isinstance(index, tuple):
-        return tuple(plain(i) for i in index)
+        return tuple([plain(i) for i in index])
     if isinstance(index, Tensor):
-        return index.array.copy()
+        index = index.array
+    if isinstance(index, np.ndarray) and index.ndim == 0 and index.dtype.kind in "iu":
+        return int(index)
     return copy.deepcopy(index) if isinstance(index, (list, np.ndarray)) else index
 
 
+def stages(index: Any) -> tuple:
+    """An index as one or two to be used in turn: integers beside arrays select first, as in torch.
+
+    (NumPy would broadcast the integer with the arrays, and move their axis to the front.)
+
+    Example:
+        >>> stages((0, slice(None), [1, 2]))
+        ((0, slice(None, None, None), slice(None, None, None)), (slice(None, None, None), [1, 2]))
+    """
+    one = as_tuple(index)
+    whole = [isinstance(i, Integral) and not isinstance(i, bool) for i in one]
+    if not any(whole) or not any(isinstance(i, (list, np.ndarray)) for i in one):
+        return (index,)
+    first: list[Any] = []
+    then: list[Any] = []
+    for i, is_int in zip(one, whole):
+        if isinstance(i, (list, np.ndarray)):
+            axes = np.ndim(i) if np.asarray(i).dtype == np.bool_ else 1
+            first += [slice(None)] * axes
+            then.append(i)
+        else:
+            first.append(i)
+            if not is_int:
+                then.append(i if i is Ellipsis else slice(None))
+    return tuple(first), tuple(then)
+
+
 def index_into(x: Any, index: Any) -> Any:
-    """x[index], as Tensor.__getitem__: with errors that name index, axis and size."""
+    """x[index], as Tensor.__getitem__: with errors that name index, axis and size.
+
+    Forms and shapes are torch's; a nested list is an integer array, as in numpy.
+    """
+    at = plain(index)
+    y = x
     try:
-        return getitem(x, index=plain(index))
+        for stage in stages(at):
+            y = getitem(y, index=stage)
+        return y
     except IndexError as error:
-        raise IndexError(f"{error} (index {index!r} into a tensor of shape {x.shape})") from None
+        raise not_there(x, index, at, error) from None
 
 
-def narrow(x: Any, dim: int, start: int, length: int) -> Any:
-    """The `length` elements from `start` along axis `dim`."""
-    at = axis_of(x, dim)
-    if not 0 <= start <= start + length <= x.shape[at]:
-        raise ValueError(f"narrow: {length} elements from {start} on axis {dim} of shape "
-                         f"{x.shape}, which has {x.shape[at]} there")
-    return getitem(x, index=(slice(None),) * at + (slice(start, start + length),))
-
-
-def split(x: Any, split_size: int | list[int], dim: int = 0) -> tuple:
-    """Pieces along `dim`: of one size (the last may be shorter), or of the given sizes."""
-    total = x.shape[axis_of(x, dim)]
-    if isinstance(split_size, int):
-        if split_size < 1:
-            raise ValueError(f"split_size must be at least 1, got {split_size}")
-        sizes = [min(split_size, total - k) for k in range(0, total, split_size)]
-    else:
-        sizes = list(split_size)
-    if sum(sizes) != total or min(sizes, default=0) < 0:
-        raise ShapeError(f"split sizes {sizes} add up to {sum(sizes)}, but axis {dim} of shape "
-                         f"{x.shape} has {total}")
-    starts = [sum(sizes[:k]) for k in range(len(sizes))]
-    return tuple(narrow(x, dim, start, size) for start, size in zip(starts, sizes))
-
-
-def chunk(x: Any, chunks: int, dim: int = 0) -> tuple:
-    """At most `chunks` pieces along `dim`, all of one size but perhaps the last."""
-    if chunks < 1:
-        raise ValueError(f"chunks must be at least 1, got {chunks}")
-    return split(x, max(1, -(-x.shape[axis_of(x, dim)] // chunks)), dim)
-
-
-@structural
-class join:
-    """Pieces one after the other along an axis; `cat` is its public form.
-
-    Equation: y = [x_0; x_1; ...]
-    Shapes: equal but along `dim`.
-    Example:
-        >>> import tinyseq as ts
-        >>> ts.cat([ts.tensor([1.0]), ts.tensor([2.0, 3.0])])
-        tensor([1., 2., 3.])
-    """
-
-    name = "cat"
-    latex = "[{xs}]"
-    samples = real(-1, 1, (2, 3), (2, 4), dim=1)
-
-    def forward(*xs, dim=0): return np.concatenate(xs, axis=dim)
-
-    def backward(gy, place, shapes, dim):
-        return narrow(gy, dim, sum([shape[dim] for shape in shapes[:place]]), shapes[place][dim])
-
-
-def cat(tensors: Any, dim: int = 0) -> Any:
-    """Pieces one after the other along axis `dim`.
-
-    Errors: ValueError for no pieces, or naming the first piece whose shape does not fit.
-    Example:
-        >>> import tinyseq as ts
-        >>> ts.cat([ts.zeros(2, 1), ts.ones(2, 2)], dim=1)
-        tensor([[0., 1., 1.],
-                [0., 1., 1.]])
-    """
-    pieces = listed("cat", tensors)
+def not_there(x: Any, index: Any, at: Any, error: IndexError) -> IndexError:
+    """The error for an index that x has not: it counts x's own axes, though read in two stages."""
     try:
-        return join(*pieces, dim=dim)
-    except ValueError as error:
-        raise ShapeError(unfit("cat", pieces, dim)) from error
+        np.broadcast_to(0, x.shape)[at]
+    except IndexError as whole:
+        error = whole
+    return IndexError(f"{error} (index {index!r} into a tensor of shape {x.shape})")
 
 
-def stack(tensors: Any, dim: int = 0) -> Any:
-    """Tensors of one shape along a new axis `dim`.
+def along(index: np.ndarray, dim: int) -> tuple[np.ndarray, ...]:
+    """The index that goes along `dim` by `index`, and along every other axis in order.
 
-    Errors: ValueError for no tensors, or naming the first whose shape differs.
     Example:
-        >>> import tinyseq as ts
-        >>> ts.stack([ts.tensor([1.0, 2.0]), ts.tensor([3.0, 4.0])])
-        tensor([[1., 2.],
-                [3., 4.]])
+        >>> x = np.array([[5, 6], [7, 8]])
+        >>> x[along(np.array([[1], [0]]), 1)]
+        array([[6],
+               [7]])
     """
-    pieces = listed("stack", tensors)
-    if any(piece.shape != pieces[0].shape for piece in pieces):
-        raise ShapeError(unfit("stack", pieces, None))
-    return cat([unsqueeze(piece, dim) for piece in pieces], dim)
-
-
-def listed(name: str, tensors: Any) -> list:
-    """The pieces as a list, refused if there are none or one is not a tensor."""
-    pieces = list(tensors)
-    if not pieces:
-        raise ValueError(f"{name} expects at least one tensor, got an empty list")
-    for k, piece in enumerate(pieces):
-        if not isinstance(piece, (Tensor, np.ndarray)):
-            raise TypeError(f"{name}: piece {k} is a {type(piece).__name__}, expected a Tensor")
-    return pieces
-
-
-def unfit(name: str, pieces: list, dim: int | None) -> str:
-    """Which piece does not fit the first, with both shapes."""
-    def rest(shape: tuple) -> tuple:
-        return shape if dim is None else shape[:dim % len(shape)] + shape[dim % len(shape) + 1:]
-    for k, piece in enumerate(pieces):
-        if piece.ndim != pieces[0].ndim or rest(piece.shape) != rest(pieces[0].shape):
-            return (f"{name}: tensor {k} has shape {piece.shape}, which does not fit tensor 0's "
-                    f"{pieces[0].shape}" + ("" if dim is None else f" along axis {dim}"))
-    return f"{name}: axis {dim} does not exist in shape {pieces[0].shape}"
+    rank = index.ndim
+    return tuple([index if k == dim else
+                  np.arange(n).reshape((1,) * k + (-1,) + (1,) * (rank - k - 1))
+                  for k, n in enumerate(index.shape)])
 
 
 @structural
@@ -228,8 +185,8 @@ class embedding_rows:
     def backward(gy, weight_shape, index): return put(gy, index=(index,), shape=weight_shape)
 
 
-def embedding(input: Any, weight: Any) -> Any:
-    """Rows of `weight`, one for each index in `input`.
+def embedding(input: Any, weight: Any, padding_idx: int | None = None) -> Any:
+    """Rows of `weight`, one for each index in `input`; that at `padding_idx` gets no gradient.
 
     Shapes: input (...) of integers, weight (V, D), result (..., D).
     Errors: TypeError for indices that are not integers, IndexError naming the one out of range.
@@ -241,4 +198,10 @@ def embedding(input: Any, weight: Any) -> Any:
     if index.size and (index.min() < 0 or index.max() >= rows):
         bad = int(index.min() if index.min() < 0 else index.max())
         raise IndexError(f"embedding: index {bad} is out of range for a table of {rows} rows")
-    return embedding_rows(weight, index=index.copy())
+    y = embedding_rows(weight, index=index.copy())
+    if padding_idx is None or not isinstance(y, Tensor):
+        return y
+    if not -rows <= padding_idx < rows:
+        raise IndexError(f"embedding: padding_idx {padding_idx} is out of range for a table of "
+                         f"{rows} rows")
+    return where(index[..., None] == padding_idx % rows, y.detach(), y)

@@ -1,85 +1,36 @@
-"""Randomness: one seeded generator, the same stream of uniform numbers as torch's, and dropout."""
+"""Random tensors, with torch's numbers from the same seed where its docstring says so; dropout."""
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
 
-from tinyseq.array import default_dtype
+from tinyseq.array import checked_dtype, default_dtype
+from tinyseq.errors import ShapeError
 from tinyseq.op import structural
+from tinyseq.ops.create import finished, placed, sizes
+from tinyseq.ops.generator import Generator, generator, manual_seed
 from tinyseq.samples import real
 from tinyseq.tensor import Tensor, wrap
 
-
-class Generator:
-    """Mersenne Twister 19937, as torch's CPU generator: one seed, one stream of 32-bit words."""
-
-    def __init__(self, seed: int = 0) -> None:
-        self.seed(seed)
-
-    def seed(self, seed: int) -> None:
-        self.words = np.random.RandomState(seed % 2 ** 32)
-        self.spare: float | None = None  # the second of a pair of normal numbers, kept for later
-
-    def get_state(self) -> Any:
-        """Where the stream stands, for `set_state`."""
-        return self.words.get_state(), self.spare
-
-    def set_state(self, state: Any) -> None:
-        """Go back to where the stream stood."""
-        words, self.spare = state
-        self.words.set_state(words)
-
-    def uniform(self, low: float, high: float, shape: Any, dtype: Any) -> np.ndarray:
-        """Numbers in [low, high): torch's very numbers in float32, to an ulp in float64."""
-        count = int(np.prod(shape))
-        if np.dtype(dtype) == np.float32:
-            words = self.words.randint(0, 2 ** 32, size=count, dtype=np.uint32)
-            unit = (words & 0xFFFFFF) * 2.0 ** -24
-            a, b = np.float32(low), np.float32(high)
-            width = float(b - a)  # the difference is rounded to float32 first, as torch does
-            return (unit * width + float(a)).astype(np.float32).reshape(shape)
-        words = self.words.randint(0, 2 ** 32, size=2 * count, dtype=np.uint32).astype(np.uint64)
-        joined = (words[0::2] << np.uint64(32)) | words[1::2]
-        unit = (joined & np.uint64(2 ** 53 - 1)) * 2.0 ** -53
-        return (unit * (high - low) + low).reshape(shape)
-
-    def normal(self, shape: Any, dtype: Any) -> np.ndarray:
-        """Standard normal numbers: in blocks of 16 as torch makes many, one by one where few."""
-        count = int(np.prod(shape))
-        if count < 16:
-            return np.array([self.one_normal() for _ in range(count)], dtype).reshape(shape)
-        u = self.uniform(0.0, 1.0, count, dtype)
-        blocks = [slice(k, k + 16) for k in range(0, count - 15, 16)]
-        for block in blocks:
-            u[block] = pairs(u[block])
-        if count % 16:  # the last 16 are drawn anew
-            u[-16:] = pairs(self.uniform(0.0, 1.0, 16, dtype))
-        return u.reshape(shape)
-
-    def one_normal(self) -> float:
-        """The next normal number, of pairs made from two uniform ones."""
-        if self.spare is not None:
-            value, self.spare = self.spare, None
-            return value
-        u1, u2 = self.uniform(0.0, 1.0, 2, np.float64)
-        r = np.sqrt(-2.0 * np.log1p(-u2))
-        self.spare = float(r * np.sin(2.0 * np.pi * u1))
-        return float(r * np.cos(2.0 * np.pi * u1))
+__all__ = ["Generator", "bernoulli", "check_probability", "dropout", "generator", "manual_seed",
+           "multinomial", "normal", "rand", "rand_like", "randint", "randn", "randn_like",
+           "randperm"]
+default = generator  # the stream of those who name none
 
 
-def pairs(u: np.ndarray) -> np.ndarray:
-    """16 normal numbers from 16 uniform ones, in their own dtype."""
-    r = np.sqrt(-2 * np.log(1 - u[:8]))
-    angle = u.dtype.type(2 * np.pi) * u[8:]
-    return np.concatenate([r * np.cos(angle), r * np.sin(angle)])
+def floating(dtype: Any) -> np.dtype:
+    """The dtype of random real numbers: float32 or float64."""
+    found = default_dtype() if dtype is None else checked_dtype(dtype)
+    if found.kind != "f":
+        raise TypeError(f"random real numbers have dtype float32 or float64, not {found}")
+    return found
 
 
-generator = Generator()
-
-
-def manual_seed(seed: int) -> Generator:
-    """Start the random stream at `seed` (taken modulo 2^32): same seed, same numbers.
+@placed
+def rand(*size: Any, generator: Generator | None = None, dtype: Any = None,
+         requires_grad: bool = False) -> Tensor:
+    """Uniform numbers in [0, 1): torch's, bit for bit, from the same seed.
 
     Example:
         >>> import tinyseq as ts
@@ -87,34 +38,159 @@ def manual_seed(seed: int) -> Generator:
         >>> ts.rand(2)
         tensor([0.4962566, 0.7682218])
     """
-    generator.seed(seed)
-    return generator
+    stream = generator or default
+    return finished(stream.uniform(0.0, 1.0, sizes(size), floating(dtype)), requires_grad)
 
 
-def sizes(shape: tuple) -> tuple[int, ...]:
-    """rand(2, 3) and rand((2, 3)) alike."""
-    return tuple(shape[0]) if len(shape) == 1 and not isinstance(shape[0], int) else shape
-
-
-def rand(*shape: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
-    """Uniform numbers in [0, 1)."""
-    made = wrap(generator.uniform(0.0, 1.0, sizes(shape), dtype or default_dtype()))
-    return made.requires_grad_(requires_grad)
-
-
-def randn(*shape: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+@placed
+def randn(*size: Any, generator: Generator | None = None, dtype: Any = None,
+          requires_grad: bool = False) -> Tensor:
     """Standard normal numbers: torch's, to 2 ulp in float32 and bit for bit in float64.
 
     Source: Box and Muller 1958, with torch's pairing of the uniform numbers.
     """
-    made = wrap(generator.normal(sizes(shape), np.dtype(dtype or default_dtype())))
-    return made.requires_grad_(requires_grad)
+    return finished((generator or default).normal(sizes(size), floating(dtype)), requires_grad)
 
 
-def randint(low: int, high: int, size: tuple[int, ...]) -> Tensor:
-    """Integers in [low, high), int64."""
-    words = generator.words.randint(0, 2 ** 32, size=int(np.prod(size)), dtype=np.uint32)
-    return wrap((words.astype(np.int64) % (high - low) + low).reshape(size))
+@placed
+def rand_like(input: Tensor, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+    """Uniform numbers in [0, 1), of a tensor's shape and dtype."""
+    return rand(input.shape, dtype=dtype or input.dtype, requires_grad=requires_grad)
+
+
+@placed
+def randn_like(input: Tensor, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+    """Standard normal numbers, of a tensor's shape and dtype."""
+    return randn(input.shape, dtype=dtype or input.dtype, requires_grad=requires_grad)
+
+
+@placed
+def randint(*limits: Any, low: Any = None, high: Any = None, size: Any = None,
+            generator: Generator | None = None, dtype: Any = np.int64,
+            requires_grad: bool = False) -> Tensor:
+    """Integers in [low, high): `randint(high, size)` or `randint(low, high, size)`; torch's.
+
+    Errors: ValueError unless low is below high.
+    Example:
+        >>> import tinyseq as ts
+        >>> _ = ts.manual_seed(0)
+        >>> ts.randint(10, (5,))
+        tensor([4, 9, 3, 0, 3])
+    """
+    *bounds, shape = (*limits, size) if size is not None else limits or (None,)
+    bounds = [b for b in (low, *bounds, high) if b is not None]
+    if len(bounds) not in (1, 2) or shape is None:
+        raise TypeError("randint takes (high, size) or (low, high, size), the size as a tuple")
+    low, high = (0, *bounds) if len(bounds) == 1 else bounds
+    if not low < high:
+        raise ValueError(f"randint expects low < high, got low {low} and high {high}")
+    shape = sizes((shape,))
+    made = (generator or default).integers(int(np.prod(shape)), high - low) + low
+    return finished(made.reshape(shape).astype(checked_dtype(dtype)), requires_grad)
+
+
+@placed
+def randperm(n: int, *, generator: Generator | None = None, dtype: Any = np.int64) -> Tensor:
+    """The numbers 0 to n - 1 in random order: torch's, for n below 2^32 / 20.
+
+    Source: the shuffle of Fisher and Yates.
+    Example:
+        >>> import tinyseq as ts
+        >>> _ = ts.manual_seed(0)
+        >>> sorted(ts.randperm(5).tolist())
+        [0, 1, 2, 3, 4]
+    """
+    if n < 0:
+        raise ValueError(f"randperm expects n of at least 0, got {n}")
+    words = (generator or default).words.randint(0, 2 ** 32, size=max(n - 1, 0), dtype=np.uint32)
+    order = list(range(n))
+    for k, word in enumerate(words.tolist()):
+        other = k + word % (n - k)
+        order[k], order[other] = order[other], order[k]
+    return wrap(np.array(order, checked_dtype(dtype)))
+
+
+def normal_array(mean: Any, std: Any, shape: Any, dtype: Any, stream: Generator) -> np.ndarray:
+    """Normal numbers of a mean and a standard deviation, which may be arrays."""
+    if np.any(np.asarray(std) < 0):
+        raise ValueError(f"normal expects a std of at least 0, got {std}")
+    return (stream.normal(shape, dtype) * std + mean).astype(dtype)
+
+
+@placed
+def normal(mean: Any = 0.0, std: Any = 1.0, size: Any = None, *,
+           generator: Generator | None = None) -> Tensor:
+    """Normal numbers; mean and std are numbers (then with a size) or Tensors. As exact as randn.
+
+    Example:
+        >>> import tinyseq as ts
+        >>> ts.normal(ts.zeros(3), 1.0).shape
+        (3,)
+    """
+    parts = [t.array if isinstance(t, Tensor) else t for t in (mean, std)]
+    arrays = [a for a in parts if isinstance(a, np.ndarray)]
+    if bool(arrays) == (size is not None):
+        raise TypeError("normal takes a size if mean and std are numbers, and none for Tensors")
+    shape = np.broadcast_shapes(*[a.shape for a in arrays]) if arrays else sizes((size,))
+    dtype = np.result_type(*arrays) if arrays else default_dtype()
+    return wrap(normal_array(*parts, shape, dtype, generator or default))
+
+
+def bernoulli_array(p: np.ndarray, shape: Any, stream: Generator) -> np.ndarray:
+    """True with probability p."""
+    if not np.all((p >= 0) & (p <= 1)):
+        raise ValueError("bernoulli expects probabilities in [0, 1], got "
+                         f"{p[~((p >= 0) & (p <= 1))].flat[0]}")
+    return stream.below(p, shape)
+
+
+def bernoulli(input: Tensor, p: float | None = None, *,
+              generator: Generator | None = None) -> Tensor:
+    """1 with the probability that the input holds (or p), else 0: torch's, from the same seed.
+
+    Errors: ValueError for a probability outside of [0, 1].
+    Example:
+        >>> import tinyseq as ts
+        >>> ts.bernoulli(ts.tensor([0.0, 1.0]))
+        tensor([0., 1.])
+    """
+    if input.dtype.kind != "f" and p is None:
+        raise TypeError(f"bernoulli expects floating point probabilities, got {input.dtype}")
+    chance = input.array if p is None else np.asarray(p, np.float64)
+    return wrap(bernoulli_array(chance, input.shape, generator or default).astype(input.dtype))
+
+
+def multinomial(input: Tensor, num_samples: int, replacement: bool = False, *,
+                generator: Generator | None = None) -> Tensor:
+    """Indices drawn with the probabilities that the input's rows are proportional to; torch's.
+
+    Shapes: input (K) or (N, K), result (num_samples) or (N, num_samples), int64.
+    Errors: ValueError for weights that are negative, not finite or all 0, or too few to draw from.
+    Example:
+        >>> import tinyseq as ts
+        >>> ts.multinomial(ts.tensor([0.0, 3.0]), 2, replacement=True)
+        tensor([1, 1])
+    """
+    weights, stream = input.array, generator or default
+    if weights.ndim not in (1, 2) or weights.dtype.kind != "f":
+        raise ShapeError(f"multinomial expects floating point weights of shape (K) or (N, K), got "
+                         f"{weights.dtype} of shape {weights.shape}")
+    if not np.all(np.isfinite(weights) & (weights >= 0)) or not np.all(weights.sum(-1) > 0):
+        raise ValueError("multinomial expects weights that are finite, not negative, and not all "
+                         "0 in a row")
+    if num_samples < 1 or not replacement and num_samples > np.count_nonzero(weights, -1).min():
+        raise ValueError(f"multinomial cannot draw {num_samples} samples from weights of shape "
+                         f"{weights.shape} without replacement: too few are above 0")
+    if not replacement or num_samples == 1:  # the largest of weight / exponential
+        arrivals = -np.log1p(-stream.uniform(0.0, 1.0, weights.shape, np.float64))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            found = np.argsort(-(weights / arrivals.astype(weights.dtype)), -1, kind="stable")
+        return wrap(found[..., :num_samples].copy())
+    chances = np.cumsum(weights, -1)
+    chances = np.atleast_2d(chances / chances[..., -1:])
+    drawn = stream.uniform(0.0, 1.0, (len(chances), num_samples), np.float64)
+    found = np.stack([np.searchsorted(row, u) for row, u in zip(chances, drawn)])
+    return wrap(found.reshape(*weights.shape[:-1], num_samples))
 
 
 @structural
@@ -143,21 +219,29 @@ class drop:
 def dropout(input: Any, p: float = 0.5, training: bool = True) -> Any:
     """Zero each element with probability p and scale the others by 1/(1-p), in training only.
 
+    From one seed the mask is torch's.
+
     Shapes: as the input.
-    Errors: ValueError for a p outside [0, 1].
+    Errors: ValueError for a p outside [0, 1]; TypeError for a tensor of integers.
+    Example:
+        >>> import tinyseq as ts
+        >>> ts.nn.functional.dropout(ts.ones(3), 1.0)
+        tensor([0., 0., 0.])
     """
     check_probability(p)
     if not training or p == 0.0:
         return input
     dtype = input.dtype
+    if dtype.kind != "f":
+        raise TypeError(f"dropout expects a floating point tensor, got {dtype}")
     if p == 1.0:
         return drop(input, mask=np.zeros(input.shape, dtype))
-    stay = generator.uniform(0.0, 1.0, input.shape, np.float32) >= np.float32(p)
-    return drop(input, mask=(stay / (1.0 - p)).astype(dtype))
+    stay = default.below(np.asarray(1.0 - p, np.float64), input.shape)
+    return drop(input, mask=stay.astype(dtype) / dtype.type(1.0 - p))
 
 
 def check_probability(p: Any) -> None:
     """Refuse a dropout probability outside [0, 1]: torch's text."""
-    if isinstance(p, bool) or not isinstance(p, (int, float)) or not 0 <= p <= 1:
+    if isinstance(p, bool) or not isinstance(p, (int, float, np.number)) or not 0 <= p <= 1:
         raise ValueError("dropout should be a number in range [0, 1] representing the probability "
                          f"of an element being zeroed, got {p!r}")

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -19,10 +19,19 @@ class Optimizer:
 
     `param_groups` is a list of dicts, each with "params" and its own settings, which may be
     changed between steps; `state` holds each parameter's own numbers.
+    torch's arguments foreach, fused and capturable say how it computes a step, not what; they are
+    accepted and change nothing.
     Errors: ValueError and TypeError naming the argument, NonFiniteError naming the parameters.
     """
 
-    def __init__(self, params: Any, defaults: Group, allow_nonfinite: bool = False) -> None:
+    slots: tuple[str, ...] = ()  # what the state of a parameter that has been changed must hold
+
+    def __init__(self, params: Any, defaults: Group, allow_nonfinite: bool = False,
+                 **ways: Any) -> None:
+        for name in ways:
+            if name not in ("foreach", "fused", "capturable"):
+                raise TypeError(f"{type(self).__name__} has no argument {name!r}; it has lr, "
+                                f"{', '.join(k for k in defaults if k != 'lr')}, allow_nonfinite")
         self.defaults = defaults
         self.allow_nonfinite = allow_nonfinite
         self.param_groups: list[Group] = []
@@ -57,8 +66,9 @@ class Optimizer:
         if isinstance(given, (set, frozenset)):
             raise TypeError("optimizer parameters need to be in an order that stays the same: "
                             "give a list, not a set")
-        params = [given] if isinstance(given, Tensor) else list(given)
-        unknown = [k for k in group if k not in self.defaults and k != "params"]
+        params = [given] if isinstance(given, Tensor) else [
+            p[1] if isinstance(p, tuple) and len(p) == 2 else p for p in given]  # named ones, too
+        unknown = [k for k in group if k not in (*self.defaults, "params", "initial_lr")]
         if unknown:
             raise ValueError(f"{type(self).__name__} has no setting {unknown[0]!r}; it has "
                              f"{', '.join(self.defaults)}")
@@ -90,12 +100,15 @@ class Optimizer:
 
         `closure`, if given, computes the loss anew before; its value is returned.
         Errors: NonFiniteError naming the parameters whose gradient has a NaN or an infinity,
-            unless the optimizer was made with allow_nonfinite=True.
+            unless the optimizer was made with allow_nonfinite=True; ValueError for an lr that is
+            no number any more.
         """
         loss = None
         if closure is not None:
             with enable_grad():
                 loss = closure()
+        for group in self.param_groups:
+            number("learning rate lr", group["lr"])  # it may have been set since
         work = [(group, p, p.grad.array) for group, p in self._all() if p.grad is not None]
         if not self.allow_nonfinite:
             wrong = [named(p, k) for k, (_, p, g) in enumerate(work) if not finite(g)]
@@ -118,13 +131,13 @@ class Optimizer:
             room = self._room[like.dtype] = np.empty((2, like.size), like.dtype)
         return [row[:like.size].reshape(like.shape) for row in room]
 
-    def decayed(self, p: np.ndarray, g: np.ndarray, rate: float, out: np.ndarray) -> np.ndarray:
-        """The gradient with weight decay, g + rate p, in `out`; g itself where the rate is 0."""
+    def decayed(self, p: np.ndarray, g: np.ndarray, group: Group, out: np.ndarray) -> np.ndarray:
+        """The gradient to descend, g + rate p, or -g + rate p to maximize; in `out`."""
+        rate, up = group["weight_decay"], group.get("maximize", False)
         if rate == 0:
-            return g
+            return np.negative(g, out=out) if up else g
         np.multiply(p, rate, out=out)
-        out += g
-        return out
+        return np.subtract(out, g, out=out) if up else np.add(out, g, out=out)
 
     # -- state ----------------------------------------------------------------------------
     def state_dict(self) -> dict[str, Any]:
@@ -137,34 +150,55 @@ class Optimizer:
                                  for group in self.param_groups]}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take over what `state_dict` gave. A load that fails changes nothing.
+        """Take over what `state_dict` gave, here or in torch. A load that fails changes nothing.
 
-        Errors: ValueError naming the group or the parameter that does not fit.
+        Errors: TypeError for what is no state_dict; ValueError naming the group or the parameter
+            that does not fit, also where another kind of optimizer gave it.
         """
+        if not isinstance(state_dict, Mapping) or not {"state", "param_groups"} <= {*state_dict}:
+            raise TypeError("load_state_dict expects the dict with 'state' and 'param_groups' "
+                            f"that {type(self).__name__}.state_dict() gave, got "
+                            f"{said(state_dict)}")
         groups = state_dict["param_groups"]
         counts = [[len(g["params"]) for g in some] for some in (groups, self.param_groups)]
         if counts[0] != counts[1]:
             raise ValueError(f"loaded state dict has groups of {counts[0]} parameters, this "
                              f"optimizer has {counts[1]}")
-        merged = [{**own, **{k: v for k, v in given.items() if k in self.defaults}}
+        missing = [k for k in self.defaults if k != "maximize" and not all(k in g for g in groups)]
+        if missing:
+            raise ValueError(f"loaded state dict has no {', '.join(missing)}: it is not of "
+                             f"{type(self).__name__}")
+        kept = (*self.defaults, "initial_lr")
+        merged = [{**own, **{k: v for k, v in given.items() if k in kept}}
                   for own, given in zip(self.param_groups, groups)]
         for group in merged:
             self.check(group)
         numbers = [k for given in groups for k in given["params"]]
-        state = {}
-        for k, (_, p) in zip(numbers, self._all()):
-            if k in state_dict["state"]:
-                state[p] = {name: fitting(v, p, name, k)
-                            for name, v in state_dict["state"][k].items()}
+        state = {p: self.fitting(state_dict["state"][k], p, k)
+                 for k, (_, p) in zip(numbers, self._all()) if state_dict["state"].get(k)}
         self.state = state
         for own, group in zip(self.param_groups, merged):
             own.update(group)
+
+    def fitting(self, given: Mapping[str, Any], p: Tensor, k: int) -> dict[str, Any]:
+        """One parameter's loaded state, copied, with all that `update` will look for."""
+        missing = [name for name in self.slots if given.get(name) is None]
+        if missing:
+            raise ValueError(f"loaded state of {named(p, k)} has no {', '.join(missing)}: it is "
+                             f"not of {type(self).__name__}")
+        return {name: fitting(v, p, name, k) for name, v in given.items() if v is not None}
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(" + "; ".join(
             f"{len(group['params'])} parameters, "
             + ", ".join(f"{k}={group[k]}" for k in self.defaults)
             for group in self.param_groups) + ")"
+
+
+def said(value: Any) -> str:
+    """What was given in place of a state_dict, for an error."""
+    return f"a dict with {', '.join(map(repr, value)) or 'nothing'}" \
+        if isinstance(value, Mapping) else f"a {type(value).__name__}"
 
 
 def named(p: Tensor, k: int) -> str:
@@ -181,7 +215,7 @@ def finite(values: np.ndarray) -> bool:
 
 def fitting(value: Any, p: Tensor, name: str, k: int) -> Any:
     """One entry of a parameter's state, copied: a number, or an array of the parameter's shape."""
-    if value is None or isinstance(value, (bool, int, float)):
+    if isinstance(value, (bool, int, float)):
         return value
     array = np.asarray(value.array if isinstance(value, Tensor) else value)
     if name == "step":
@@ -198,3 +232,40 @@ def number(name: str, value: Any, low: float = 0.0, below: float = math.inf) -> 
             or not low <= value < below:
         upper = "" if below == math.inf else f" and < {below}"
         raise ValueError(f"Invalid {name}: {value!r}, expected a finite number >= {low}{upper}")
+
+
+def flag(name: str, value: Any) -> None:
+    """Refuse a switch that is not True or False."""
+    if not isinstance(value, bool):
+        raise TypeError(f"Invalid {name}: {value!r}, expected True or False")
+
+
+def flatten(state_dict: dict[str, Any]) -> dict[str, np.ndarray]:
+    """An optimizer's state_dict as named arrays, which `ts.save` stores; `unflatten` undoes it.
+
+    Example:
+        >>> import tinyseq as ts
+        >>> optimizer = ts.optim.SGD([ts.nn.Parameter([1.0])], lr=0.5)
+        >>> float(flatten(optimizer.state_dict())["param_groups.0.lr"])
+        0.5
+    """
+    groups = {str(k): group for k, group in enumerate(state_dict["param_groups"])}
+    return {f"{part}.{k}.{name}": np.asarray(v.array if isinstance(v, Tensor) else v)
+            for part, rows in (("state", state_dict["state"]), ("param_groups", groups))
+            for k, row in rows.items() for name, v in row.items() if v is not None}
+
+
+def unflatten(arrays: Mapping[str, Any]) -> dict[str, Any]:
+    """The state_dict that `flatten` made named arrays of."""
+    parts: dict[str, dict[int, dict[str, Any]]] = {"state": {}, "param_groups": {}}
+    for key, value in arrays.items():
+        part, _, rest = key.partition(".")
+        k, _, name = rest.partition(".")
+        if part not in parts or not k.isdigit() or not name:
+            raise ValueError(f"{key!r} is no entry of an optimizer's state: expected "
+                             "'state.<number>.<name>' or 'param_groups.<number>.<name>'")
+        array = np.array(value.array if isinstance(value, Tensor) else value)
+        plain = part == "param_groups" or name == "step"
+        parts[part].setdefault(int(k), {})[name] = array.tolist() if plain else wrap(array)
+    groups = parts["param_groups"]
+    return {"state": parts["state"], "param_groups": [groups[k] for k in sorted(groups)]}
