@@ -149,4 +149,9 @@ def planted(options: CheckOptions) -> tuple[Report, str]:
     report = gradcheck_report(func, inputs, method=options.method, gates=gates, seed=options.seed,
                               fast=options.fast or None)
     report.title = f"{exhibit.cell} by hand with a mistake, {exhibit.mistake.name!r}"
-    return report, str(bugs.diagnose(hand.gradients(f), exhibit.cell, f))
+    verdict = bugs.diagnose(hand.gradients(f), exhibit.cell, f)
+    if report.ok and not verdict.right:  # the mistake is in what it computes, not in the way back
+        report.problems.append(f"these are the gradients of another network than the "
+                               f"{exhibit.cell}: each is right for what is computed, and what is "
+                               "computed is wrong")
+    return report, str(verdict)
