@@ -158,7 +158,7 @@ class Op:
         """(input, dL/d(input)) for every input that needs one."""
         saved = self.saved(node, graph)
         for k, rule, at in node.plan.calls:
-            yield k, rule(gy, *[saved[p] for p in at])
+            yield k, rule(gy, saved[at[0]]) if len(at) == 1 else rule(gy, *[saved[p] for p in at])
 
     @staticmethod
     def saved(node: Node, graph: bool) -> list:

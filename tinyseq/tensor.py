@@ -232,4 +232,8 @@ _new = object.__new__
 
 def stamp(saved: tuple) -> int:
     """How often the saved tensors had been changed in place, all together."""
-    return sum([s.version[0] for s in saved if isinstance(s, Tensor)])
+    count = 0
+    for s in saved:
+        if isinstance(s, Tensor):
+            count += s.version[0]
+    return count
