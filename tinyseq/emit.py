@@ -168,13 +168,13 @@ class Emitter(Places):
         if line.mean:
             loops.insert(0, f"        s_{line.name} /= real(H)")
         touched += self.reads(found.values()) + self.reads(self.hoisted)
+        sums: dict[str, str] = {}
         for name, share in found.items():
             if name in self.scalars and line.scalar and not line.mean:
                 loops.append(f"        s_{name} += {self.element(share)}")
                 continue
             if name in self.scalars:
-                loops += [f"        for j in range(H):  # {name} in {note}",
-                          f"            s_{name} += {self.element(share)}"]
+                sums[name] = f"            s_{name} += {self.element(share)}"
                 continue
             if self.shared and name in self.products and not name.startswith("Wx_"):
                 continue  # the same numbers as x's, in the same array
@@ -182,6 +182,8 @@ class Emitter(Places):
             loops += self.loop(f"g_{name}", self.element(share), begun, f"{name} in {note}")
             seen.add(name)
             touched.append(f"g_{name}")
+        if sums:  # they write no array, so that one loop for all is vectorised
+            loops += [f"        for j in range(H):  # {', '.join(sums)} in {note}", *sums.values()]
         return loops
 
     def hoist(self, found: dict[str, ast.expr]) -> tuple[list[str], dict[str, ast.expr]]:

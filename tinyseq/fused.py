@@ -19,9 +19,10 @@ from tinyseq.graph import Node
 from tinyseq.inside import Inside
 from tinyseq.layer import PORT, Parts, Weights
 from tinyseq.op import OPS, Plan
+from tinyseq.refusals import stamp
 from tinyseq.scope import births, state
 from tinyseq.sweep import cuts
-from tinyseq.tensor import Tensor, stamp, wrap
+from tinyseq.tensor import Tensor, wrap
 from tinyseq.walk import differentiate
 from tinyseq.workspace import Run
 

@@ -25,8 +25,9 @@ import numpy as np
 from tinyseq.calling import binary, general, shape_of, unary
 from tinyseq.errors import DeclarationError
 from tinyseq.graph import Node
+from tinyseq.refusals import stamp
 from tinyseq.scope import births, state
-from tinyseq.tensor import Tensor, stamp, wrap
+from tinyseq.tensor import Tensor, wrap
 
 OPS: dict[str, Op] = {}  # every declared operation, by name, in order of declaration
 INPUT, OUTPUT, SHAPE, ATTRIBUTE = range(4)  # what a rule can ask to be saved

@@ -11,8 +11,9 @@ from tinyseq.layer import PORT
 from tinyseq.mode import detail, enable_grad
 from tinyseq.op import Plan
 from tinyseq.ops.noise import generator
+from tinyseq.refusals import stamp
 from tinyseq.scope import births, state
-from tinyseq.tensor import Tensor, stamp, wrap
+from tinyseq.tensor import Tensor, wrap
 from tinyseq.walk import differentiate
 
 NO_PLAN = Plan((), (), -1)

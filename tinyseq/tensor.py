@@ -228,12 +228,3 @@ def wrap(array: Any, node: Node | None = None, version: list | None = None) -> T
 
 
 _new = object.__new__
-
-
-def stamp(saved: tuple) -> int:
-    """How often the saved tensors had been changed in place, all together."""
-    count = 0
-    for s in saved:
-        if isinstance(s, Tensor):
-            count += s.version[0]
-    return count

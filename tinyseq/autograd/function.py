@@ -11,8 +11,9 @@ from tinyseq.graph import Node
 from tinyseq.layer import PORT
 from tinyseq.mode import no_grad
 from tinyseq.op import Plan
+from tinyseq.refusals import stamp
 from tinyseq.scope import births, state
-from tinyseq.tensor import Tensor, stamp, wrap
+from tinyseq.tensor import Tensor, wrap
 
 NO_PLAN = Plan((), (), -1)
 
