@@ -48,10 +48,15 @@ def elementwise(word: str) -> Callable:
             f"def elementwise_{word}(x, y):\n    for j in range(x.size):\n"
             f"        y[j] = {word}(x[j])\n")
 
+    made: dict[np.dtype, Any] = {}  # by dtype, looked up once
+
     def fast(x: np.ndarray, forward: Callable) -> np.ndarray:
         if x.dtype.kind != "f" or not x.flags.c_contiguous or not available():
             return forward(x)
-        kernel = load("elementwise", lambda: text, x.dtype, word)[f"elementwise_{word}"]
+        kernel = made.get(x.dtype)
+        if kernel is None:
+            kernel = load("elementwise", lambda: text, x.dtype, word)[f"elementwise_{word}"]
+            made[x.dtype] = kernel
         y = np.empty_like(x)
         kernel(x.reshape(-1), y.reshape(-1))
         return y

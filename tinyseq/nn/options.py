@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -106,7 +107,13 @@ def vector_shapes(cell: Cell, H: int) -> dict[str, tuple[int, ...]]:
 
 def vectors(cell: Cell, get: Callable[[str], Tensor]) -> tuple[Tensor, ...]:
     """The parameters that hold the cell's vectors, which `get` finds by name, in order."""
-    return tuple([get(name) for name in dict.fromkeys([home(v, cell)[0] for v in cell.vectors])])
+    return tuple(map(get, homes(cell)))
+
+
+@lru_cache(maxsize=64)
+def homes(cell: Cell) -> tuple[str, ...]:
+    """Those parameters' names."""
+    return tuple(dict.fromkeys([home(vector, cell)[0] for vector in cell.vectors]))
 
 
 def flags(name: str, given: Any, T: int, N: int, batch_first: bool) -> np.ndarray:
