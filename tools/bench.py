@@ -187,8 +187,8 @@ def main() -> None:
     print(f"tinyseq {ts.__version__}, numpy {np.__version__}, python {platform.python_version()}, "
           f"{platform.machine()}" + ("" if TORCH else "; torch is not installed: not compared"))
     gc.disable()
-    eager(rounds)
-    elementwise(rounds)
+    eager(4 * rounds)
+    elementwise(8 * rounds)  # cheap, and other work on the machine shows
     layers(rounds)
     variants(rounds)
 
