@@ -75,10 +75,11 @@ def train(model: CharacterModel, text: Text, options: Options, course: Training,
 
 
 def warm_up(model: CharacterModel, text: Text, options: Options) -> None:
-    """One update's work without the update: whatever has to be compiled is compiled here."""
+    """One update's work, with a step of length 0: whatever has to be compiled is compiled here."""
     x, y, _ = next(streams(text.train, width(text.train, options.steps), options.steps))
     logits, _ = model(x)
     cross_entropy(logits.reshape(-1, logits.shape[-1]), y.reshape(-1)).backward()
+    Adam(model.parameters(), lr=0.0).step()
     model.zero_grad()
 
 
