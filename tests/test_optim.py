@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import tinyseq as ts
-from tinyseq import nn, optim
+from tinyseq import kernels, nn, optim
 from tinyseq.errors import GraphError, NonFiniteError
 from tinyseq.nn.utils import clip_grad_norm_
 from tinyseq.optim import SGD, Adam
@@ -116,6 +116,8 @@ def test_no_gradient_no_change(kind):
     assert list(optimizer.state) == [params[0]] and params[1].tolist() == before[0][1]
 
 
+@pytest.mark.skipif(not kernels.available(), reason="NUMBA_DISABLE_JIT is set: rules on arrays "
+                    "make some on the way")
 @pytest.mark.parametrize("kind, options", WAYS)
 def test_steps_make_no_fresh_arrays(kind, options):
     p = nn.Parameter(np.ones((256, 256)))
@@ -347,3 +349,29 @@ def test_clipping_takes_what_it_should():
             call(used_up)
     with pytest.raises(ValueError, match="max_norm > 0, got 'much'"):
         clip_grad_norm_([p], "much")
+
+
+# -- one pass -----------------------------------------------------------------------------
+@pytest.mark.skipif(not kernels.available(), reason="NUMBA_DISABLE_JIT is set")
+@pytest.mark.parametrize("kind, options", [
+    *WAYS, (optim.RMSprop, {}), (optim.RMSprop, {"centered": True, "momentum": 0.9}),
+    (optim.Adagrad, {}), (optim.Adadelta, {})])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_compiled_pass_is_the_rule_on_arrays(kind, options, dtype):
+    """Five steps both ways; a parameter that is no one stretch of memory takes the rule itself."""
+    rng = np.random.default_rng(0)
+    start, gs = rng.normal(size=(4, 3)), rng.normal(size=(5, 4, 3))
+    gs[:, 0] = 0.0  # elements that never have a gradient
+    found = []
+    for way in ("compiled", "on arrays"):
+        p = nn.Parameter(start, dtype=np.dtype(dtype))
+        if way == "on arrays":
+            p.array = np.asfortranarray(p.array)
+        optimizer = kind([p], **options)
+        for g in gs:
+            p.grad = g.astype(dtype)
+            optimizer.step()
+        found.append(p.array.copy())
+    assert not np.array_equal(found[0], start)
+    np.testing.assert_allclose(*found, rtol=1e-13 if dtype == "float64" else 1e-5,
+                               atol=0.0 if dtype == "float64" else 1e-7)
