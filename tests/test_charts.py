@@ -199,3 +199,11 @@ def test_hostile_names_stay_words(name: str) -> None:
         assert {e.tag.split("}")[1] for e in root.iter()} <= {
             "svg", "title", "desc", "rect", "g", "path", "text", "tspan"}
         Picture(scene, name).dot().encode("utf-8")
+
+
+def test_a_heat_strip_is_wide_enough_for_its_title():
+    """Few columns under a long title: the title is whole, up to a bound."""
+    for title in ("GRU(3, 4, num_layers=2, bidirectional=True): relative error, log10", "w" * 300):
+        scene = heat_strip(title, {"a": [1.0, 2.0]}, ["t=0", "t=1"], 0.0, 2.0, "gradient")
+        shown = next(item for item in scene.items if getattr(item, "id", "") == "title")
+        assert words(shown.runs) == title or len(title) == 300 and scene.width <= 900

@@ -53,11 +53,11 @@ class Layout:
 
     def write(self, lane: Lane, form: Form) -> Held:
         """The weights of one layer in one direction, as the framework has them."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} does not say how it writes weights")
 
     def read(self, w: Held, form: Form) -> Lane:
         """What `write` has written."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} does not say how it reads weights")
 
     def settings(self, form: Form) -> dict[str, tuple[Any, Any]]:
         """The arguments of the framework's layer that its equation depends on: default, value."""

@@ -12,9 +12,10 @@ from tinyseq.draw.axes import APART, Axes, Span, keep_apart, leader, tick_room
 from tinyseq.draw.colours import BLANK, GREY, INK, SERIES, STRIPS, ramp
 from tinyseq.draw.heat import LAP
 from tinyseq.draw.scene import Edge, Group, Item, Point, Scene, Swatch, Text
-from tinyseq.draw.text import clip, plain, short, text_width
+from tinyseq.draw.text import bold, clip, plain, short, text_width
 
 MARGIN = 20.0
+TITLE_MOST = 900.0   # a heat strip is as wide as its title, up to here
 LABELS_MOST = 230.0  # the label column is never wider
 STRIP_WIDTH = 80     # columns of a heat strip; more go on to a next block
 CELL_H = 20.0
@@ -218,7 +219,8 @@ def heat_strip(title: str, rows: dict[str, Sequence[float | None]], columns: Seq
     left = MARGIN + min(labels, max((text_width(name, 12) for name in rows), default=0)) + 10
     widest = max((text_width(_visible(c), 11) for c in columns), default=0)
     cell = min(46.0, max(11.5, widest + 5))
-    width = max(left + cell * min(len(columns), STRIP_WIDTH) + MARGIN, 420.0)
+    width = max(left + cell * min(len(columns), STRIP_WIDTH) + MARGIN, 420.0,
+                min(TITLE_MOST, text_width(bold(title), 17) + 2 * MARGIN))
     items: list[Item] = [_title(title, width)]
     y = 58.0
     for first in range(0, len(columns), STRIP_WIDTH):
