@@ -1,12 +1,11 @@
 """The culprit: the first wrong rule, sum or edge on the way back is named, and no right one."""
 from __future__ import annotations
 
-from contextlib import contextmanager
-
 import numpy as np
 import pytest
 
 import tinyseq as ts
+from test_gradcheck import planted
 from tinyseq import kernels, walk
 from tinyseq.culprit import INNOCENT
 from tinyseq.errors import NondifferentiableError
@@ -15,20 +14,6 @@ from tinyseq.gradcheck import check, cotangents
 from tinyseq.op import OPS
 from tinyseq.ops import cat, relu, sigmoid, tanh
 from tinyseq.scope import state
-
-
-@contextmanager
-def planted(name: str, k: int, rule):
-    """A wrong rule for input k of an operation, for as long as the context lasts."""
-    op = OPS[name]
-    before = op.rules[k]
-    op.rules[k] = rule
-    op.plans.clear()
-    try:
-        yield
-    finally:
-        op.rules[k] = before
-        op.plans.clear()
 
 
 def only(place: str, right, wrong):
